@@ -1,0 +1,61 @@
+//! Numbers with names.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+macro_rules! number {
+    ($(#[$doc:meta])* $name:ident($inner:ty)) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name($inner);
+
+        impl $name {
+            /// Wraps the number.
+            #[must_use]
+            pub const fn new(number: $inner) -> Self {
+                Self(number)
+            }
+
+            /// The number.
+            #[must_use]
+            pub const fn get(self) -> $inner {
+                self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    };
+}
+
+number! {
+    /// The number of an entry in the log: from 1, strictly growing, with gaps, never used twice.
+    SeqNo(u64)
+}
+number! {
+    /// The [`SeqNo`] of the entry that last wrote a record. Global, so deleting and re-creating a record can't
+    /// repeat one; it serves as an ETag.
+    Version(u64)
+}
+number! {
+    /// The number of an opening of the directory, from 1.
+    Epoch(u64)
+}
+number! {
+    /// Log time: nanoseconds since the Unix epoch, strictly growing from entry to entry.
+    LogTime(u64)
+}
+number! {
+    /// The number a keyspace got when its first record was written, from 1. Keyspace 0 holds the keyspaces.
+    KeyspaceId(u32)
+}
+
+impl From<SeqNo> for Version {
+    fn from(seq: SeqNo) -> Self {
+        Self(seq.0)
+    }
+}

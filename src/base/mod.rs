@@ -1,0 +1,15 @@
+//! The words everything else is said in: ids, rows, requests, outcomes, limits. No I/O, no clock.
+
+mod bytes;
+mod expect;
+mod idempotency_key;
+mod ids;
+pub mod limits;
+mod row;
+
+pub use self::bytes::Bytes;
+pub use expect::Expect;
+pub use idempotency_key::IdempotencyKey;
+pub use ids::{Epoch, KeyspaceId, LogTime, SeqNo, Version};
+pub use limits::LimitError;
+pub use row::{Fingerprint, Outcome as StoredOutcome, Rejection as StoredRejection, Row, WindowRow};

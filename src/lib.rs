@@ -1,0 +1,9 @@
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+//! An embedded key-value state engine with deterministic replay.
+
+mod base;
+mod codec;
+mod disk;
+
+pub use base::{Bytes, Epoch, Expect, IdempotencyKey, LimitError, LogTime, SeqNo, Version};
