@@ -2,8 +2,12 @@
 #![deny(missing_docs)]
 //! An embedded key-value state engine with deterministic replay.
 
+mod admission;
 mod base;
 mod codec;
 mod disk;
+mod format;
+mod log;
+mod state;
 
 pub use base::{Bytes, Epoch, Expect, IdempotencyKey, LimitError, LogTime, SeqNo, Version};
