@@ -6,4 +6,7 @@ mod base;
 mod codec;
 mod disk;
 
-pub use base::{Bytes, Epoch, Expect, IdempotencyKey, LimitError, LogTime, SeqNo, Version};
+pub use base::{
+    Bytes, Epoch, Expect, IdempotencyKey, KeyspaceIdentity, LimitError, LogTime, SeqNo, Version,
+};
+pub use codec::{AsKey, Codec, CodecError, Key, KeyRange, Keyspace, Prefix, Shape};

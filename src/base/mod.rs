@@ -4,6 +4,7 @@ mod bytes;
 mod expect;
 mod idempotency_key;
 mod ids;
+mod keyspace;
 pub mod limits;
 mod row;
 
@@ -11,5 +12,8 @@ pub use self::bytes::Bytes;
 pub use expect::Expect;
 pub use idempotency_key::IdempotencyKey;
 pub use ids::{Epoch, KeyspaceId, LogTime, SeqNo, Version};
+pub use keyspace::KeyspaceIdentity;
 pub use limits::LimitError;
-pub use row::{Fingerprint, Outcome as StoredOutcome, Rejection as StoredRejection, Row, WindowRow};
+pub use row::{
+    Fingerprint, Outcome as StoredOutcome, Rejection as StoredRejection, Row, WindowRow,
+};
