@@ -8,7 +8,8 @@ use bincode::{
 use serde::{Serialize, de::DeserializeOwned};
 
 /// What a value may claim while it is decoded, before anything is allocated for it. bincode counts a number as wide
-/// as its type, up to 16 bytes, however few it takes, so this is what the longest value that encodes can claim.
+/// as its type, up to 16 bytes, however few it takes, so this is what the longest value that encodes can claim;
+/// no length in damaged bytes allocates more.
 const CLAIM_BYTES: usize = 16 * VALUE_BYTES;
 const CONFIG: Configuration<LittleEndian, Varint, Limit<CLAIM_BYTES>> =
     config::standard().with_limit::<CLAIM_BYTES>();
