@@ -10,4 +10,7 @@ mod format;
 mod log;
 mod state;
 
-pub use base::{Bytes, Epoch, Expect, IdempotencyKey, LimitError, LogTime, SeqNo, Version};
+pub use base::{
+    Bytes, Epoch, Expect, IdempotencyKey, KeyspaceIdentity, LimitError, LogTime, SeqNo, Version,
+};
+pub use codec::{AsKey, Codec, CodecError, Key, KeyRange, Keyspace, Prefix, Shape};
