@@ -1,0 +1,37 @@
+//! A remembered outcome:
+//! ```text
+//! | fingerprint: hash 32 | kind u8 | operations u32 | expectations u32 | seq u64 | time u64 | outcome ... |
+//! ```
+
+use super::outcome::{decode_outcome, encode_outcome};
+use crate::{
+    base::{Fingerprint, LogTime, SeqNo, WindowRow},
+    format::bytes::{Reader, put_bytes, put_u8, put_u32, put_u64},
+};
+
+/// Appends the body of a window row.
+pub(crate) fn encode_window_row(row: &WindowRow, out: &mut Vec<u8>) {
+    put_bytes(out, &row.fingerprint.hash);
+    put_u8(out, row.fingerprint.kind);
+    put_u32(out, row.fingerprint.operations);
+    put_u32(out, row.fingerprint.expectations);
+    put_u64(out, row.seq.get());
+    put_u64(out, row.time.get());
+    encode_outcome(&row.outcome, out);
+}
+
+/// Reads the body of a window row.
+pub(crate) fn decode_window_row(body: &[u8]) -> Option<WindowRow> {
+    let mut reader = Reader::new(body);
+    Some(WindowRow {
+        fingerprint: Fingerprint {
+            hash: reader.array()?,
+            kind: reader.u8()?,
+            operations: reader.u32()?,
+            expectations: reader.u32()?,
+        },
+        seq: SeqNo::new(reader.u64()?),
+        time: LogTime::new(reader.u64()?),
+        outcome: decode_outcome(reader.rest())?,
+    })
+}

@@ -1,0 +1,3 @@
+//! The state: deterministic and pure.
+
+pub(crate) mod digest;
