@@ -4,6 +4,7 @@
 
 mod admission;
 mod base;
+mod checkpoint;
 mod codec;
 mod disk;
 mod format;

@@ -48,7 +48,7 @@ impl Clean {
             g: reader.u64()?,
             segment: reader.u64()?,
             end: reader.u64()?,
-            chain: *reader.array()?,
+            chain: reader.array()?,
         })
     }
 }

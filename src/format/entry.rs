@@ -7,7 +7,7 @@
 //! The number of an entry is that of the group's first entry plus its position.
 
 use super::{
-    bytes::{Reader, put8, put16, put32},
+    bytes::{Reader, put_bytes8, put_bytes16, put_bytes32},
     rows::{decode_fingerprint, decode_outcome, encode_fingerprint, encode_outcome},
 };
 use crate::base::{
@@ -22,11 +22,11 @@ pub(crate) fn encode(entry: &Entry, out: &mut Vec<u8>) {
     out.extend(entry.time.get().to_le_bytes());
     out.push(u8::from(entry.key.is_some()));
     if let Some((key, fingerprint)) = &entry.key {
-        put16(out, key.as_bytes());
+        put_bytes16(out, key.as_bytes());
         encode_fingerprint(fingerprint, out);
     }
-    put8(out, &entry.actor);
-    put16(out, &entry.correlation);
+    put_bytes8(out, &entry.actor);
+    put_bytes16(out, &entry.correlation);
     count(out, entry.keyspaces.len());
     entry.keyspaces.iter().for_each(|keyspace| encode_keyspace(keyspace, out));
     count(out, entry.operations.len());
@@ -41,28 +41,27 @@ pub(crate) fn encode(entry: &Entry, out: &mut Vec<u8>) {
 /// Takes the next entry, which has the number `seq`, off the front of a group's body.
 pub(crate) fn decode(body: &mut Reader<'_>, seq: SeqNo) -> Option<Entry> {
     let length = body.u32()?;
-    let mut reader = Reader::new(body.slice(length as usize)?);
-    let entry = decode_fields(&mut reader, seq)?;
-    reader.is_empty().then_some(entry)
+    let mut reader = Reader::new(body.bytes(length as usize)?);
+    decode_fields(&mut reader, seq)
 }
 
 fn decode_fields(reader: &mut Reader<'_>, seq: SeqNo) -> Option<Entry> {
     let time = LogTime::new(reader.u64()?);
     let key = match reader.u8()? {
         0 => None,
-        1 => Some((IdempotencyKey::from_bytes(reader.bytes16()?)?, decode_fingerprint(reader)?)),
+        1 => Some((IdempotencyKey::from_bytes(reader.bytes16()?.into())?, decode_fingerprint(reader)?)),
         _ => return None,
     };
     Some(Entry {
         seq,
         time,
         key,
-        actor: reader.bytes8()?,
-        correlation: reader.bytes16()?,
+        actor: reader.bytes8()?.into(),
+        correlation: reader.bytes16()?.into(),
         keyspaces: list(reader, decode_keyspace)?,
         operations: list(reader, decode_operation)?,
         reads: list(reader, decode_read)?,
-        outcome: decode_outcome(reader)?,
+        outcome: decode_outcome(reader.rest())?,
     })
 }
 
@@ -79,8 +78,8 @@ fn encode_keyspace(keyspace: &KeyspaceRef, out: &mut Vec<u8>) {
     out.extend(keyspace.schema.to_le_bytes());
     out.push(u8::from(keyspace.identity.is_some()));
     if let Some(identity) = &keyspace.identity {
-        put8(out, &identity.name);
-        put16(out, &identity.shape);
+        put_bytes8(out, &identity.name);
+        put_bytes16(out, &identity.shape);
         out.push(identity.codec);
     }
 }
@@ -90,8 +89,8 @@ fn decode_keyspace(reader: &mut Reader<'_>) -> Option<KeyspaceRef> {
     let identity = match reader.u8()? {
         0 => None,
         1 => Some(KeyspaceIdentity::stored(
-            reader.bytes8()?,
-            reader.bytes16()?,
+            reader.bytes8()?.into(),
+            reader.bytes16()?.into(),
             reader.u8()?,
             schema,
         )),
@@ -102,7 +101,7 @@ fn decode_keyspace(reader: &mut Reader<'_>) -> Option<KeyspaceRef> {
 
 fn encode_operation(operation: &Operation, out: &mut Vec<u8>) {
     out.extend(operation.keyspace.to_le_bytes());
-    put16(out, &operation.key);
+    put_bytes16(out, &operation.key);
     match operation.expect {
         Expect::Any => out.push(0),
         Expect::Absent => out.push(1),
@@ -116,19 +115,19 @@ fn encode_operation(operation: &Operation, out: &mut Vec<u8>) {
         Action::Check => out.push(0),
         Action::Put(value) => {
             out.push(1);
-            put32(out, value);
+            put_bytes32(out, value);
         }
         Action::Delete => out.push(2),
         Action::Add { delta, min, max, sum } => {
             out.push(3);
             [delta, min, max].into_iter().for_each(|number| out.extend(number.to_le_bytes()));
-            put8(out, sum);
+            put_bytes8(out, sum);
         }
     }
 }
 
 fn decode_operation(reader: &mut Reader<'_>) -> Option<Operation> {
-    let (keyspace, key) = (reader.u16()?, reader.bytes16()?);
+    let (keyspace, key) = (reader.u16()?, reader.bytes16()?.into());
     let expect = match reader.u8()? {
         0 => Expect::Any,
         1 => Expect::Absent,
@@ -138,13 +137,13 @@ fn decode_operation(reader: &mut Reader<'_>) -> Option<Operation> {
     };
     let action = match reader.u8()? {
         0 => Action::Check,
-        1 => Action::Put(reader.bytes32()?),
+        1 => Action::Put(reader.bytes32()?.into()),
         2 => Action::Delete,
         3 => Action::Add {
             delta: reader.i64()?,
             min: reader.i64()?,
             max: reader.i64()?,
-            sum: reader.bytes8()?,
+            sum: reader.bytes8()?.into(),
         },
         _ => return None,
     };
@@ -153,12 +152,12 @@ fn decode_operation(reader: &mut Reader<'_>) -> Option<Operation> {
 
 fn encode_read(read: &Read, out: &mut Vec<u8>) {
     out.extend(read.keyspace.to_le_bytes());
-    put16(out, &read.key);
+    put_bytes16(out, &read.key);
     // No entry has the number 0, so it can stand for "there was no record".
     out.extend(read.seen.map_or(0, Version::get).to_le_bytes());
 }
 
 fn decode_read(reader: &mut Reader<'_>) -> Option<Read> {
-    let (keyspace, key, seen) = (reader.u16()?, reader.bytes16()?, reader.u64()?);
+    let (keyspace, key, seen) = (reader.u16()?, reader.bytes16()?.into(), reader.u64()?);
     Some(Read { keyspace, key, seen: (seen != 0).then(|| Version::new(seen)) })
 }

@@ -95,7 +95,7 @@ impl GroupHeader {
             last_seq: SeqNo::new(last_seq),
             durable_g,
             body_len,
-            chain: *reader.array()?,
+            chain: reader.array()?,
             digest: reader.u128()?,
             digest_version: reader.u32()?,
             entries: reader.u32()?,
@@ -164,7 +164,7 @@ impl Link {
             epoch: Epoch::new(reader.u64()?),
             after_crash: reader.u8()? == 1,
         };
-        (reader.is_empty() && link.end % BLOCK == 0).then_some(link)
+        reader.end().filter(|()| link.end % BLOCK == 0).map(|()| link)
     }
 }
 
