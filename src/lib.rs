@@ -9,6 +9,7 @@ mod codec;
 mod disk;
 mod format;
 mod log;
+mod recovery;
 mod state;
 
 pub use base::{

@@ -16,6 +16,7 @@ use crate::{
         names,
         segment::DATA,
     },
+    state::digest::VERSION as DIGEST_VERSION,
 };
 use std::{collections::BTreeMap, io, sync::Arc};
 
@@ -28,9 +29,8 @@ pub(crate) struct Sealing {
     pub first_seq: SeqNo,
     pub last_seq: SeqNo,
     pub entries: u32,
-    /// State digest after the last entry, and its version.
+    /// State digest after the last entry.
     pub digest: u128,
-    pub digest_version: u32,
 }
 
 /// Where segments come from.
@@ -64,6 +64,8 @@ pub(crate) struct Writer {
     marked_clean: bool,
     /// The last group of each segment that is still there.
     last_g: BTreeMap<u64, u64>,
+    /// State digest after the last group.
+    digest: u128,
 }
 
 impl Writer {
@@ -75,9 +77,11 @@ impl Writer {
         after_crash: bool,
         marked_clean: bool,
         last_g: BTreeMap<u64, u64>,
+        digest: u128,
     ) -> Self {
         let durable_g = position.g;
-        Self { disk, epoch, after_crash, current: None, position, durable_g, marked_clean, last_g }
+        let current = None;
+        Self { disk, epoch, after_crash, current, position, durable_g, marked_clean, last_g, digest }
     }
 
     /// Bytes of groups that still fit into the segment in use.
@@ -99,17 +103,17 @@ impl Writer {
     pub(crate) fn append(&mut self, group: &mut Vec<u8>, sealing: Sealing, next: Option<Segment>) -> io::Result<Position> {
         let linked = self.room() < group::padded_len(group.len() - HEADER);
         if linked {
-            self.link(next, sealing.first_seq, sealing)?;
+            self.link(next, sealing.first_seq)?;
         }
+        self.digest = sealing.digest;
         let header = self.header(Kind::Entries, sealing);
         self.write(group, header)?;
         self.sync()
     }
 
     /// Begins a segment with nothing but its `Link`, so that the verdict on the segment before is durable.
-    pub(crate) fn begin(&mut self, next: Segment, next_seq: SeqNo, digest: u128, digest_version: u32) -> io::Result<Position> {
-        let none = Sealing { first_seq: next_seq, last_seq: next_seq, entries: 0, digest, digest_version };
-        self.link(Some(next), next_seq, none)?;
+    pub(crate) fn begin(&mut self, next: Segment, next_seq: SeqNo) -> io::Result<Position> {
+        self.link(Some(next), next_seq)?;
         self.sync()
     }
 
@@ -145,7 +149,7 @@ impl Writer {
         self.last_g.retain(|number, _| !numbers.contains(number));
     }
 
-    fn link(&mut self, next: Option<Segment>, next_seq: SeqNo, sealing: Sealing) -> io::Result<()> {
+    fn link(&mut self, next: Option<Segment>, next_seq: SeqNo) -> io::Result<()> {
         let next = next.ok_or_else(|| io::Error::other("no segment was prepared"))?;
         self.unmark_clean()?;
         segments::adopt(&*self.disk, &next)?;
@@ -160,7 +164,8 @@ impl Writer {
         (self.position.segment, self.position.end) = (next.number(), DATA);
         self.current = Some(next);
         let last_seq = SeqNo::new(next_seq.get() - 1);
-        let header = self.header(Kind::Link, Sealing { first_seq: next_seq, last_seq, entries: 0, ..sealing });
+        let none = Sealing { first_seq: next_seq, last_seq, entries: 0, digest: self.digest };
+        let header = self.header(Kind::Link, none);
         self.write(&mut group, header)
     }
 
@@ -183,7 +188,7 @@ impl Writer {
             entries: sealing.entries,
             chain: self.position.chain,
             digest: sealing.digest,
-            digest_version: sealing.digest_version,
+            digest_version: DIGEST_VERSION,
             body_crc: 0,
         }
     }
