@@ -168,6 +168,12 @@ impl Folders {
         found
     }
 
+    /// Everything that has a name, in every folder.
+    #[cfg(feature = "testing")]
+    pub(super) fn nodes(&self) -> impl Iterator<Item = Node> {
+        self.0.values().flat_map(|names| names.values().copied())
+    }
+
     /// The whole name of a place, for messages.
     #[cfg(feature = "testing")]
     pub(super) fn spell(&self, at: &Place) -> String {

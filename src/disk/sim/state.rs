@@ -232,11 +232,13 @@ impl State {
 
     /// Files that readers see or that a power cut could show.
     fn reachable(&self) -> BTreeSet<Number> {
-        let named = self.names.files().into_iter().chain(self.durable_names.files());
-        let pending = self.pending_names.iter().filter_map(|pending| match pending.change.node() {
+        // All folders, also those whose own name is still pending.
+        let named = self.names.nodes().chain(self.durable_names.nodes());
+        let pending = self.pending_names.iter().map(|pending| pending.change.node());
+        let files = named.chain(pending).filter_map(|node| match node {
             Node::File(number) => Some(number),
             Node::Folder(_) => None,
         });
-        named.map(|(_, number)| number).chain(pending).collect()
+        files.collect()
     }
 }
