@@ -46,7 +46,7 @@ use std::{
 
 /// An open checkpoint file.
 pub(crate) struct Checkpoint {
-    // Before `database`: redb closes a file only when its last reader is gone.
+    // Before `database`: what a reader holds belongs to an open database.
     latest: Mutex<Latest>,
     database: Guarded<redb::Database>,
     backend: Backend,

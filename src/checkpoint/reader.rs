@@ -13,7 +13,7 @@ use crate::{
     base::{Bytes, KeyspaceId, Row, WindowRow},
     format::rows::{self, Meta, RowTag, decode_meta, decode_row, decode_window_row},
 };
-use redb::{ReadOnlyTable, ReadableDatabase, ReadableTable};
+use redb::{ReadOnlyTable, ReadableDatabase};
 use std::{borrow::Borrow, fmt, ops::Bound};
 
 /// Sees the checkpoint as one write left it, and keeps that alive. Every row it gives out has passed its checksum.
