@@ -10,7 +10,7 @@ use crate::{
 use std::{
     collections::BTreeMap,
     ops::Bound::{Excluded, Included, Unbounded},
-    sync::atomic::Ordering,
+    sync::{Arc, atomic::Ordering},
 };
 
 #[test]
@@ -58,6 +58,27 @@ fn abandoning_leaves_the_last_write() {
     assert!(model.check(&checkpoint).unwrap());
     model.step(&checkpoint, 50);
     assert!(model.check(&checkpoint).unwrap());
+}
+
+#[test]
+fn dropping_gives_everything_back() {
+    let file = created();
+    let (checkpoint, mut model) = written(&file, 3, 100);
+    drop(checkpoint);
+    assert_eq!(Arc::strong_count(&file), 1);
+    let checkpoint = opened(&file);
+    let reader = checkpoint.reader().unwrap();
+    model.step(&checkpoint, 100);
+    checkpoint.abandon();
+    drop(reader);
+    assert_eq!(Arc::strong_count(&file), 1);
+    drop(Checkpoint::open_held(file.clone(), CACHE).unwrap());
+    assert_eq!(Arc::strong_count(&file), 1);
+    file.fail_writes.store(true, Ordering::Relaxed);
+    let checkpoint = Checkpoint::open_held(file.clone(), CACHE).unwrap();
+    assert!(checkpoint.release().is_err());
+    drop(checkpoint);
+    assert_eq!(Arc::strong_count(&file), 1);
 }
 
 #[test]
