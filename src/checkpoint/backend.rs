@@ -12,7 +12,7 @@ use std::{
     io,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -27,6 +27,7 @@ struct Shared {
     /// The length redb sees. We are the file's only user, so nobody else changes it.
     len: AtomicU64,
     failure: Mutex<Option<Failure>>,
+    damaged: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -72,6 +73,7 @@ impl Backend {
             mode: RwLock::new(mode),
             len: AtomicU64::new(len),
             failure: Mutex::new(None),
+            damaged: AtomicBool::new(false),
         }))
     }
 
@@ -93,6 +95,21 @@ impl Backend {
     /// The first failure of the machine, if there was one.
     pub(super) fn failed(&self) -> Option<io::Error> {
         self.0.failure.lock().as_ref().map(Failure::error)
+    }
+
+    /// True while everything written reaches the file.
+    pub(super) fn passes(&self) -> bool {
+        matches!(*self.0.mode.read(), Mode::Passing)
+    }
+
+    /// redb came upon damage: it must not be made to write any more.
+    pub(super) fn note_damage(&self) {
+        self.0.damaged.store(true, Ordering::Release);
+    }
+
+    /// Whether redb came upon damage.
+    pub(super) fn damaged(&self) -> bool {
+        self.0.damaged.load(Ordering::Acquire)
     }
 
     /// The length of the file as redb sees it.

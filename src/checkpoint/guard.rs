@@ -6,10 +6,11 @@
 //! there is nothing to catch, and the process ends.
 
 use super::{backend::Backend, error::CheckpointError};
+use redb::{ReadableDatabase, StorageError, TransactionError};
 use std::{
     io,
     ops::{Deref, DerefMut},
-    panic::{AssertUnwindSafe, catch_unwind},
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
 };
 
 /// Calls into redb, `doing` something.
@@ -22,10 +23,7 @@ pub(super) fn guard<T, E: Into<redb::Error>>(
     match catch_unwind(AssertUnwindSafe(call)) {
         Ok(Ok(done)) => Ok(done),
         Ok(Err(error)) => Err(judge(backend, doing, error.into())),
-        Err(_) => Err(backend.failed().map_or_else(
-            || CheckpointError::damaged(format!("{doing}: a page made the store panic")),
-            CheckpointError::Io,
-        )),
+        Err(_) => Err(judge_panic(backend, doing)),
     }
 }
 
@@ -52,41 +50,90 @@ fn judge(backend: &Backend, doing: &'static str, error: redb::Error) -> Checkpoi
         redb::Error::ValueTooLarge(_) | redb::Error::Unsupported => {
             io::Error::other(format!("{doing}: {error}")).into()
         }
-        error => CheckpointError::damaged(format!("{doing}: {error}")),
+        error => {
+            backend.note_damage();
+            CheckpointError::damaged(format!("{doing}: {error}"))
+        }
     }
 }
 
-/// Holds something of redb's and survives a panic of its destructor, which redb's poisoned locks make likely once
-/// anything panicked.
-pub(super) struct Guarded<T>(Option<T>);
+fn judge_panic(backend: &Backend, doing: &'static str) -> CheckpointError {
+    // Whoever is at fault, redb is in no state to write.
+    backend.note_damage();
+    match backend.failed() {
+        Some(failure) => failure.into(),
+        None => CheckpointError::damaged(format!("{doing}: a page made the store panic")),
+    }
+}
+
+/// Holds something of redb's with a destructor, which may panic in its turn once anything panicked.
+pub(super) struct Guarded<T> {
+    inner: Option<T>,
+    backend: Backend,
+}
 
 impl<T> Guarded<T> {
-    pub(super) const fn new(inner: T) -> Self {
-        Self(Some(inner))
+    pub(super) fn new(backend: &Backend, inner: T) -> Self {
+        Self { inner: Some(inner), backend: backend.clone() }
     }
 
     /// Gives it back, to be consumed by a guarded call.
     pub(super) fn into_inner(mut self) -> T {
-        self.0.take().expect("taken only here")
+        self.inner.take().expect("taken only here")
     }
 }
 
 impl<T> Deref for Guarded<T> {
     type Target = T;
     fn deref(&self) -> &T {
-        self.0.as_ref().expect("taken only by value")
+        self.inner.as_ref().expect("taken only by value")
     }
 }
 
 impl<T> DerefMut for Guarded<T> {
     fn deref_mut(&mut self) -> &mut T {
-        self.0.as_mut().expect("taken only by value")
+        self.inner.as_mut().expect("taken only by value")
     }
 }
 
 impl<T> Drop for Guarded<T> {
     fn drop(&mut self) {
-        // A destructor has nobody to report to: what matters was reported by the call that failed before.
-        let _ = catch_unwind(AssertUnwindSafe(|| drop(self.0.take())));
+        let Some(inner) = self.inner.take() else { return };
+        if self.backend.damaged() {
+            drop_idle(inner);
+        } else {
+            // There is nobody to report to: what matters was reported by the call that failed before.
+            let _ = catch_unwind(AssertUnwindSafe(|| drop(inner)));
+        }
+    }
+}
+
+/// Drops a transaction or a database of redb's without letting it work on its trees.
+///
+/// On drop a transaction rolls itself back and a database commits once more. Over damaged pages that can panic twice
+/// at once, which ends the process. redb does neither while its thread is panicking, so let it be.
+fn drop_idle<T>(inner: T) {
+    if cfg!(panic = "abort") {
+        std::mem::forget(inner);
+        return;
+    }
+    let _ = catch_unwind(AssertUnwindSafe(move || {
+        let _inner = inner;
+        // Unlike a panic this runs no hook, so nothing is printed.
+        resume_unwind(Box::new(()));
+    }));
+}
+
+/// Drops a database of redb's without letting it write.
+pub(super) fn drop_database(database: redb::Database) {
+    // A poisoned lock would panic while the thread already does, which can't be caught. It is leaked instead.
+    let usable = catch_unwind(AssertUnwindSafe(|| {
+        let read = database.begin_read();
+        !matches!(read, Err(TransactionError::Storage(StorageError::LockPoisoned(_))))
+    }));
+    if usable.unwrap_or(false) {
+        drop_idle(database);
+    } else {
+        std::mem::forget(database);
     }
 }

@@ -4,6 +4,7 @@
 //! - one write is one redb transaction, committed in two phases, never with quick-repair;
 //! - every row carries a checksum over its table, key and body, and none is given out that fails it;
 //! - an open changes no byte of the file before [`Checkpoint::release`];
+//! - dropping writes nothing, and after damage nothing is written: redb over damaged pages can end the process;
 //! - an error says whether the machine failed or the bytes are damaged, and a panic of redb is damage.
 //!
 //! redb verifies its pages in two cases only: in the repair that follows an unclean end, and in
@@ -29,7 +30,7 @@ pub(crate) use crate::format::rows::Meta;
 
 use self::{
     backend::Backend,
-    guard::{Guarded, guard},
+    guard::{drop_database, guard},
 };
 use crate::{
     base::{KeyspaceId, Row, WindowRow},
@@ -46,9 +47,9 @@ use std::{
 
 /// An open checkpoint file.
 pub(crate) struct Checkpoint {
-    // Before `database`: redb closes a file only when its last reader is gone.
     latest: Mutex<Latest>,
-    database: Guarded<redb::Database>,
+    /// `None` once it is being closed.
+    database: Option<redb::Database>,
     backend: Backend,
     pages_checked: bool,
 }
@@ -113,7 +114,7 @@ impl Checkpoint {
         let database = guard(&backend, "opening", || builder.create_with_backend(backend.clone()))?;
         Ok(Self {
             latest: Mutex::default(),
-            database: Guarded::new(database),
+            database: Some(database),
             backend,
             pages_checked: repaired.load(Ordering::Relaxed),
         })
@@ -128,7 +129,7 @@ impl Checkpoint {
             return Ok(());
         }
         self.latest.get_mut().reader = None;
-        let database = &mut *self.database;
+        let database = self.database.as_mut().expect("taken only when closing");
         if !guard(&self.backend, "checking pages", || database.check_integrity())? {
             return Err(CheckpointError::damaged("checking pages: free and used pages disagree"));
         }
@@ -146,7 +147,8 @@ impl Checkpoint {
         >,
         meta: &Meta,
     ) -> Result<Written, CheckpointError> {
-        let bytes = write::commit(&self.database, &self.backend, changes, meta)?;
+        self.refuse_after_damage()?;
+        let bytes = write::commit(self.database(), &self.backend, changes, meta)?;
         let generation = self.publish()?;
         Ok(Written { generation, bytes, file_bytes: self.backend.bytes() })
     }
@@ -155,13 +157,13 @@ impl Checkpoint {
         let mut latest = self.latest.lock();
         latest.generation += 1;
         latest.reader = None;
-        latest.reader(&self.database, &self.backend)?;
+        latest.reader(self.database(), &self.backend)?;
         Ok(latest.generation)
     }
 
     /// The state as the last write left it. Readers of one generation are one.
     pub(crate) fn reader(&self) -> Result<Arc<Reader>, CheckpointError> {
-        self.latest.lock().reader(&self.database, &self.backend)
+        self.latest.lock().reader(self.database(), &self.backend)
     }
 
     /// Carries out what was held back; from now on writes go to the file.
@@ -169,24 +171,50 @@ impl Checkpoint {
         self.backend.release().map_err(CheckpointError::Io)
     }
 
-    /// Closes without another write: what was held back is dropped, and what redb writes on closing, too. The file is
-    /// as the last durable write left it.
+    /// Closes without another write, as dropping does: what was held back is gone, and the file is as the last durable
+    /// write left it. The next open verifies all its pages.
     pub(crate) fn abandon(self) {
-        self.backend.abandon();
+        drop(self);
     }
 
-    /// Closes cleanly. Readers that are still in use fail from now on.
-    pub(crate) fn close(self) -> Result<(), CheckpointError> {
-        let Self { latest, database, backend, .. } = self;
-        drop(latest);
-        let database = database.into_inner();
-        guard::guard_plain(&backend, "closing", || drop(database))?;
-        backend.failed().map_or(Ok(()), |failure| Err(failure.into()))
+    /// Closes cleanly, so that the next open need not look at every page. Readers still in use fail from now on. What
+    /// was never released is abandoned.
+    pub(crate) fn close(mut self) -> Result<(), CheckpointError> {
+        self.latest.get_mut().reader = None;
+        if let Some(failure) = self.backend.failed() {
+            return Err(failure.into());
+        }
+        self.refuse_after_damage()?;
+        if self.backend.passes() {
+            let database = self.database.take();
+            guard::guard_plain(&self.backend, "closing", || drop(database))?;
+        }
+        self.backend.failed().map_or(Ok(()), |failure| Err(failure.into()))
+    }
+
+    fn refuse_after_damage(&self) -> Result<(), CheckpointError> {
+        if self.backend.damaged() {
+            return Err(CheckpointError::damaged("damage was found before"));
+        }
+        Ok(())
+    }
+
+    const fn database(&self) -> &redb::Database {
+        self.database.as_ref().expect("taken only when closing")
     }
 
     /// The first failure of the machine, if there was one. After it redb refuses everything.
     pub(crate) fn failed(&self) -> Option<io::Error> {
         self.backend.failed()
+    }
+}
+
+impl Drop for Checkpoint {
+    fn drop(&mut self) {
+        let Some(database) = self.database.take() else { return };
+        self.backend.abandon();
+        self.latest.get_mut().reader = None;
+        drop_database(database);
     }
 }
 

@@ -13,7 +13,7 @@ use crate::{
     base::{Bytes, KeyspaceId, Row, WindowRow},
     format::rows::{self, Meta, RowTag, decode_meta, decode_row, decode_window_row},
 };
-use redb::{ReadOnlyTable, ReadableDatabase, ReadableTable};
+use redb::{ReadOnlyTable, ReadableDatabase};
 use std::{borrow::Borrow, fmt, ops::Bound};
 
 /// Sees the checkpoint as one write left it, and keeps that alive. Every row it gives out has passed its checksum.
@@ -33,11 +33,11 @@ impl Reader {
         generation: u64,
     ) -> Result<Self, CheckpointError> {
         let doing = "opening the tables";
-        let read = Guarded::new(guard(backend, doing, || database.begin_read())?);
-        let records = Guarded::new(guard(backend, doing, || read.open_table(RECORDS))?);
-        let window = Guarded::new(guard(backend, doing, || read.open_table(WINDOW))?);
-        let counts = Guarded::new(guard(backend, doing, || read.open_table(COUNTS))?);
-        let meta = Guarded::new(guard(backend, doing, || read.open_table(META))?);
+        let read = Guarded::new(backend, guard(backend, doing, || database.begin_read())?);
+        let records = Guarded::new(backend, guard(backend, doing, || read.open_table(RECORDS))?);
+        let window = Guarded::new(backend, guard(backend, doing, || read.open_table(WINDOW))?);
+        let counts = Guarded::new(backend, guard(backend, doing, || read.open_table(COUNTS))?);
+        let meta = Guarded::new(backend, guard(backend, doing, || read.open_table(META))?);
         let meta = get(backend, "meta", RowTag::Meta, &meta, &[], (), decode_meta)?
             .ok_or_else(|| CheckpointError::damaged("meta: the row is missing"))?;
         Ok(Self { backend: backend.clone(), generation, meta, records, window, counts })
@@ -92,8 +92,10 @@ impl Reader {
         };
         let bounds = (lower.as_ref().map(Vec::as_slice), upper.as_ref().map(Vec::as_slice));
         let doing = "reading records";
-        let mut range =
-            Guarded::new(guard(&self.backend, doing, || self.records.range::<&[u8]>(bounds))?);
+        let mut range = Guarded::new(
+            &self.backend,
+            guard(&self.backend, doing, || self.records.range::<&[u8]>(bounds))?,
+        );
         let mut found = Vec::new();
         while found.len() < limit {
             let next = guard(&self.backend, doing, || {

@@ -97,7 +97,7 @@ fn each(
     mut visit: impl FnMut(&[u8], &[u8]) -> Result<(), CheckpointError>,
 ) -> Result<(), CheckpointError> {
     let backend = reader.backend();
-    let mut range = Guarded::new(guard(backend, table, || rows.iter())?);
+    let mut range = Guarded::new(backend, guard(backend, table, || rows.iter())?);
     let mut previous: Option<Vec<u8>> = None;
     while let Some((key, stored)) = guard(backend, table, || range.next().transpose())? {
         let (key, stored) = guard_plain(backend, table, || (key.value(), stored.value()))?;
@@ -117,7 +117,7 @@ fn compare_counts(
     mut counted: BTreeMap<KeyspaceId, u64>,
 ) -> Result<(), CheckpointError> {
     let backend = reader.backend();
-    let mut range = Guarded::new(guard(backend, "counts", || reader.counts.iter())?);
+    let mut range = Guarded::new(backend, guard(backend, "counts", || reader.counts.iter())?);
     while let Some((keyspace, stored)) = guard(backend, "counts", || range.next().transpose())? {
         let (keyspace, stored) =
             guard_plain(backend, "counts", || (KeyspaceId::new(keyspace.value()), stored.value()))?;

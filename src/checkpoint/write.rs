@@ -57,8 +57,10 @@ fn begin(
     database: &redb::Database,
     backend: &Backend,
 ) -> Result<Guarded<WriteTransaction>, CheckpointError> {
-    let mut txn =
-        Guarded::new(guard(backend, "beginning a transaction", || database.begin_write())?);
+    let mut txn = Guarded::new(
+        backend,
+        guard(backend, "beginning a transaction", || database.begin_write())?,
+    );
     guard(backend, "beginning a transaction", || txn.set_durability(Durability::Immediate))?;
     Ok(txn)
 }
@@ -77,7 +79,8 @@ impl Writer<'_> {
         records: impl Iterator<Item = (KeyspaceId, &'a [u8], Option<&'a Row>)>,
     ) -> Result<(), CheckpointError> {
         let doing = "writing records";
-        let mut table = Guarded::new(guard(self.backend, doing, || txn.open_table(RECORDS))?);
+        let mut table =
+            Guarded::new(self.backend, guard(self.backend, doing, || txn.open_table(RECORDS))?);
         let mut key = Vec::new();
         for (keyspace, record, row) in records {
             put_record_key(&mut key, keyspace, record);
@@ -99,7 +102,8 @@ impl Writer<'_> {
         rows: impl Iterator<Item = (&'a [u8], &'a WindowRow)>,
     ) -> Result<(), CheckpointError> {
         let doing = "writing the window";
-        let mut table = Guarded::new(guard(self.backend, doing, || txn.open_table(WINDOW))?);
+        let mut table =
+            Guarded::new(self.backend, guard(self.backend, doing, || txn.open_table(WINDOW))?);
         for (key, row) in rows {
             self.put(doing, RowTag::Window, &mut table, key, |out| encode_window_row(row, out))?;
         }
@@ -112,7 +116,8 @@ impl Writer<'_> {
         counts: impl Iterator<Item = (KeyspaceId, u64)>,
     ) -> Result<(), CheckpointError> {
         let doing = "writing the counts";
-        let mut table = Guarded::new(guard(self.backend, doing, || txn.open_table(COUNTS))?);
+        let mut table =
+            Guarded::new(self.backend, guard(self.backend, doing, || txn.open_table(COUNTS))?);
         for (keyspace, count) in counts {
             seal_into(RowTag::Count, &keyspace_prefix(keyspace), &mut self.scratch, |out| {
                 out.extend_from_slice(&count.to_le_bytes());
@@ -126,7 +131,8 @@ impl Writer<'_> {
 
     fn meta(&mut self, txn: &WriteTransaction, meta: &Meta) -> Result<(), CheckpointError> {
         let doing = "writing meta";
-        let mut table = Guarded::new(guard(self.backend, doing, || txn.open_table(META))?);
+        let mut table =
+            Guarded::new(self.backend, guard(self.backend, doing, || txn.open_table(META))?);
         seal_into(RowTag::Meta, &[], &mut self.scratch, |out| encode_meta(meta, out));
         guard(self.backend, doing, || table.insert((), &self.scratch[..]).map(drop))?;
         self.close(doing, table)

@@ -107,7 +107,7 @@ mod tests {
                 hasher.record(KeyspaceId::new(1), b"key", &row(b"value")),
                 hasher.window(b"key", &window_row())
             ],
-            [0, 0]
+            [222459164617091039924997980569764430635, 338790736982845996433921999626225723332]
         );
     }
 
