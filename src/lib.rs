@@ -7,6 +7,7 @@ mod base;
 mod checkpoint;
 mod codec;
 mod disk;
+mod engine;
 mod format;
 mod log;
 mod recovery;

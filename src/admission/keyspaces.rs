@@ -67,7 +67,7 @@ pub(super) fn undefine<V: View>(refs: &mut [KeyspaceRef], identities: &[Keyspace
     for (keyspace, identity) in refs.iter_mut().zip(identities) {
         match view.keyspace(&identity.name) {
             Some(_) => keyspace.identity = None,
-            None => keyspace.id = KeyspaceId::new(0),
+            None => keyspace.id = KeyspaceId::NONE,
         }
     }
 }
@@ -85,9 +85,9 @@ fn known(identity: &KeyspaceIdentity, stored: &KeyspaceDefinition, writes: bool)
 }
 
 fn unknown(identity: &KeyspaceIdentity, writes: bool, next: &mut u32) -> KeyspaceRef {
-    let id = if writes { *next } else { 0 };
+    let id = if writes { KeyspaceId::new(*next) } else { KeyspaceId::NONE };
     *next += u32::from(writes);
-    KeyspaceRef { id: KeyspaceId::new(id), schema: identity.schema, identity: Some(identity.clone()) }
+    KeyspaceRef { id, schema: identity.schema, identity: Some(identity.clone()) }
 }
 
 fn writes_to(request: &RequestData, keyspace: usize) -> bool {

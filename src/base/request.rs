@@ -105,7 +105,7 @@ pub struct Entry {
 /// A keyspace as an entry names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyspaceRef {
-    /// Its number; 0 when a refused request named one that does not exist.
+    /// Its number; [`KeyspaceId::NONE`] when it does not exist and the entry does not define it.
     pub id: KeyspaceId,
     /// The schema number of the values this entry writes.
     pub schema: u32,

@@ -10,10 +10,7 @@ use crate::{
     base::{SeqNo, limits::UNSYNCED_ENTRIES},
     checkpoint::{Checkpoint, CheckpointError, Reader},
     disk::Lock,
-    log::{
-        segments::Segment,
-        writer::{Source, Writer},
-    },
+    log::writer::{Source, Writer},
     recovery::{Machine, Recovered, RecoveryReport},
     state::{memtable::Memtable, registry::Registry},
 };
@@ -31,8 +28,8 @@ pub(super) struct Core {
     pub recovery: RecoveryReport,
     /// One checkpoint at a time.
     pub checkpoint: Mutex<Option<Checkpoint>>,
-    /// The prepared segment, and whoever prepares one.
-    pub spare: Mutex<Option<Segment>>,
+    /// Held by whoever prepares a segment.
+    pub preparing: Mutex<()>,
     /// For whoever has the lead.
     pub writer: Mutex<Writer>,
     pub sequencer: Mutex<Sequencer>,
@@ -43,8 +40,6 @@ pub(super) struct Core {
     pub registry: Arc<RwLock<Registry>>,
     /// The last durable entry; changed under the sequencer's lock, read without.
     pub durable: AtomicU64,
-    /// The number the next segment gets.
-    pub next_segment: AtomicU64,
     /// The group of the checkpoint before the last: nothing before it is needed.
     pub checkpointed_g: AtomicU64,
     pub wakes: super::background::Wakes,
@@ -81,7 +76,9 @@ impl Core {
             freeze_wanted: false,
             frozen: None,
             room,
-            spare_room: 0,
+            low_room: room / 2,
+            spare: None,
+            next_segment: (next_segment, FIRST_SEGMENT_BYTES.min(options.segment_bytes)),
             log_bytes: report.bytes_scanned,
         };
         Self {
@@ -90,7 +87,7 @@ impl Core {
             source,
             recovery: report,
             checkpoint: Mutex::new(Some(checkpoint)),
-            spare: Mutex::new(None),
+            preparing: Mutex::new(()),
             writer: Mutex::new(writer),
             view: RwLock::new(sequencer.view()),
             sequencer: Mutex::new(sequencer),
@@ -98,7 +95,6 @@ impl Core {
             live: Mutex::default(),
             registry,
             durable: AtomicU64::new(durable.get()),
-            next_segment: AtomicU64::new(next_segment),
             checkpointed_g: AtomicU64::new(applied_g),
             wakes: super::background::Wakes::default(),
             stopped: AtomicBool::new(false),
@@ -127,18 +123,23 @@ impl Core {
 
     /// Prepares the next segment, unless there is one with that much room. Blocks while it writes and syncs zeros.
     pub(super) fn ensure_spare(&self, room: u64) -> Result<(), Error> {
-        let mut spare = self.spare.lock();
-        let enough = spare.as_ref().is_some_and(|spare| crate::log::writer::room_in(spare) >= room);
-        if !enough {
-            *spare = None;
-            self.sequencer.lock().spare_room = 0;
-            let number = self.next_segment.load(Ordering::Acquire);
-            let bytes = if number <= 2 { FIRST_SEGMENT_BYTES.min(self.options.segment_bytes) } else { self.options.segment_bytes };
-            let made = self.source.prepare(number, bytes, room);
-            *spare = Some(made.map_err(|error| spare_error(error))?);
-        }
-        let room = spare.as_ref().map_or(0, crate::log::writer::room_in);
-        self.sequencer.lock().spare_room = room;
+        let _preparing = self.preparing.lock();
+        let (number, bytes) = {
+            let mut sequencer = self.sequencer.lock();
+            if sequencer.spare_room() >= room || sequencer.closed {
+                return Ok(());
+            }
+            if let Some(small) = sequencer.spare.take() {
+                sequencer.next_segment.0 = small.number();
+            }
+            sequencer.next_segment
+        };
+        let segment = self.source.prepare(number, bytes, room).map_err(spare_error)?;
+        let mut sequencer = self.sequencer.lock();
+        // A database that is written much gets longer segments, up to the limit.
+        let longer = bytes.saturating_mul(4).min(self.options.segment_bytes);
+        sequencer.next_segment = (number + 1, longer);
+        sequencer.spare = Some(segment);
         Ok(())
     }
 

@@ -15,6 +15,8 @@ pub(super) struct Preread {
     pub generation: u64,
     rows: BTreeMap<(KeyspaceId, Bytes), Option<Row>>,
     window: Option<Option<Arc<WindowRow>>>,
+    /// The keyspaces below this number were there.
+    next_keyspace: KeyspaceId,
     /// The checkpoint has no rows at all.
     empty: bool,
 }
@@ -27,6 +29,7 @@ impl Preread {
             generation: view.base.generation(),
             rows: BTreeMap::new(),
             window: None,
+            next_keyspace: core.registry.read().next_id(),
             empty: view.base.meta().applied_seq.get() == 0,
         };
         if !this.empty {
@@ -34,6 +37,11 @@ impl Preread {
             this.load_records(core, &view, request)?;
         }
         Ok(this)
+    }
+
+    /// Whether the checkpoint has no rows at all, so that nothing can be missed.
+    pub(super) fn is_empty(&self) -> bool {
+        self.empty
     }
 
     fn load_window(&mut self, view: &View, request: &RequestData) -> Result<(), CheckpointError> {
@@ -54,7 +62,7 @@ impl Preread {
         for (identity, definition) in request.keyspaces.iter().zip(&ids) {
             // Only a keyspace that is defined or raised has its own row looked at.
             if definition.as_ref().is_none_or(|definition| definition.schema < identity.schema) {
-                self.load_record(view, KeyspaceId::new(0), &identity.name)?;
+                self.load_record(view, KeyspaceId::DIRECTORY, &identity.name)?;
             }
         }
         let operations = request.operations.iter().map(|operation| (operation.keyspace, &operation.key));
@@ -115,9 +123,8 @@ impl Records for Newest<'_> {
         }
         let place = (keyspace, Bytes::copy_from_slice(key));
         let row = self.preread.rows.get(&place);
-        // A keyspace without a number has no records; one that was not known before has none in the checkpoint, but a
-        // second reading is the simpler proof of it.
-        self.missed.set(self.missed.get() || (row.is_none() && keyspace.get() != 0 ));
+        // A keyspace that was not there at the reading has no records in the checkpoint that was read.
+        self.missed.set(self.missed.get() || (row.is_none() && keyspace < self.preread.next_keyspace));
         Ok(row.cloned().flatten())
     }
 }

@@ -10,7 +10,11 @@ use crate::{
     base::SeqNo,
     checkpoint::Reader,
     format::{entry, group::HEADER},
-    log::{Position, writer::Sealing},
+    log::{
+        Position,
+        segments::Segment,
+        writer::{Sealing, room_in},
+    },
     state::{digest::StateDigest, fold::Fold, memtable::Memtable},
 };
 use crate::base::{Entry, LogTime};
@@ -33,8 +37,12 @@ pub(super) struct Sequencer {
     pub frozen: Option<FrozenPoint>,
     /// Bytes left in the segment in use, once everything taken so far is written.
     pub room: u64,
-    /// Bytes that fit into the spare segment; 0 without one.
-    pub spare_room: u64,
+    /// With less than this left, it is time to prepare the next segment.
+    pub low_room: u64,
+    /// The segment to go on in when the one in use is full.
+    pub spare: Option<Segment>,
+    /// The number the next segment to be prepared gets, and its length.
+    pub next_segment: (u64, u64),
     /// Bytes written to the log since the last freeze.
     pub log_bytes: u64,
 }
@@ -63,8 +71,6 @@ pub(super) struct Parked {
     pub reply: Result<Answer, Error>,
     /// The entry whose fate it tells, if that is not durable yet.
     pub tells: Option<SeqNo>,
-    /// Whether its caller blocks, and can be handed the lead.
-    pub blocking: bool,
 }
 
 /// Why there are no more writes.
@@ -91,6 +97,8 @@ pub(super) struct FrozenPoint {
 pub(super) struct Taken {
     pub buffer: Vec<u8>,
     pub sealing: Sealing,
+    /// The segment to begin with it.
+    pub next: Option<Segment>,
     pub freezes: bool,
 }
 
@@ -138,13 +146,13 @@ impl Sequencer {
         let Pending { buffer, first_seq, entries, parked } = mem::replace(&mut self.pending, Pending::new(buffer));
         let last_seq = self.fold.applied;
         self.in_flight = Some(InFlight { last_seq, parked });
-        self.reserve(buffer.len());
+        let next = self.reserve(buffer.len());
         self.log_bytes += buffer.len() as u64;
         let sealing = Sealing { first_seq, last_seq, entries, digest: self.fold.digest.0 };
         if freeze {
             self.freeze(None);
         }
-        Some(Taken { buffer, sealing, freezes: freeze })
+        Some(Taken { buffer, sealing, next, freezes: freeze })
     }
 
     /// Freezes the memtable at the last applied entry, which ends a group.
@@ -174,17 +182,29 @@ impl Sequencer {
     /// Whether the group being filled would still fit on the disk with `bytes` more.
     pub(super) fn fits(&self, bytes: usize) -> bool {
         let needed = padded(self.pending.buffer.len() + bytes);
-        needed <= self.room || needed <= self.spare_room
+        needed <= self.room || needed <= self.spare_room()
     }
 
-    fn reserve(&mut self, group: usize) {
+    /// Bytes that fit into the spare segment; 0 without one.
+    pub(super) fn spare_room(&self) -> u64 {
+        self.spare.as_ref().map_or(0, room_in)
+    }
+
+    /// Whether it is time to prepare a segment in the background.
+    pub(super) fn wants_spare(&self) -> bool {
+        self.spare.is_none() && self.room < self.low_room && self.poison.is_none() && !self.closed
+    }
+
+    /// Sets room aside for a group; gives the spare segment out if the group is to begin it.
+    fn reserve(&mut self, group: usize) -> Option<Segment> {
         let needed = padded(group);
         if needed <= self.room {
             self.room -= needed;
-        } else {
-            self.room = self.spare_room.saturating_sub(needed);
-            self.spare_room = 0;
+            return None;
         }
+        let room = self.spare_room();
+        (self.room, self.low_room) = (room.saturating_sub(needed), room / 2);
+        self.spare.take()
     }
 }
 

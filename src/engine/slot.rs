@@ -3,7 +3,10 @@
 use super::{error::Error, outcome::Answer};
 use parking_lot::{Condvar, Mutex};
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Poll, Waker},
 };
 
@@ -14,6 +17,8 @@ type Reply = Result<Answer, Error>;
 pub(super) struct Slot {
     state: Mutex<State>,
     changed: Condvar,
+    /// Whether the caller blocks here, and can be handed the lead.
+    blocking: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -35,8 +40,17 @@ pub(super) enum Woken {
 }
 
 impl Slot {
-    pub(super) fn new() -> Arc<Self> {
-        Arc::default()
+    pub(super) fn new(blocking: bool) -> Arc<Self> {
+        Arc::new(Self { blocking: blocking.into(), ..Self::default() })
+    }
+
+    /// The caller is about to block here.
+    pub(super) fn block(&self) {
+        self.blocking.store(true, Ordering::SeqCst);
+    }
+
+    pub(super) fn is_blocking(&self) -> bool {
+        self.blocking.load(Ordering::SeqCst)
     }
 
     /// Gives the answer and wakes whoever waits for it.

@@ -119,6 +119,10 @@ impl Writer {
 
     /// Leaves the marker that says where the log ended. Nothing may be appended afterwards.
     pub(crate) fn mark_clean(&mut self, uuid: u128) -> io::Result<()> {
+        if self.marked_clean {
+            // Nothing was appended since the marker that is there was left.
+            return Ok(());
+        }
         let Position { g, chain, segment, end } = self.position;
         let file = match self.disk.create(names::CLEAN_NEW) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {

@@ -14,7 +14,7 @@ const CHUNK: usize = 256;
 /// A fold that stands where the checkpoint does.
 pub(crate) fn fold(meta: &Meta, reader: &Reader) -> Result<Fold, CheckpointError> {
     let registry = keyspaces(meta.applied_seq, reader)?;
-    let mut counts = BTreeMap::from([(KeyspaceId::new(0), reader.count(KeyspaceId::new(0))?)]);
+    let mut counts = BTreeMap::from([(KeyspaceId::DIRECTORY, reader.count(KeyspaceId::DIRECTORY)?)]);
     for (_, definition) in registry.all(meta.applied_seq) {
         counts.insert(definition.id, reader.count(definition.id)?);
     }
@@ -36,7 +36,7 @@ fn keyspaces(applied: SeqNo, reader: &Reader) -> Result<Registry, CheckpointErro
     let mut after = Vec::new();
     loop {
         let rows = reader.records(
-            KeyspaceId::new(0),
+            KeyspaceId::DIRECTORY,
             Bound::Excluded(&after[..]),
             Bound::Unbounded,
             CHUNK,

@@ -85,7 +85,7 @@ impl Draft {
 
     /// Defines a keyspace, or raises its schema number, where the entry says so.
     pub(crate) fn define<R: Records>(&mut self, keyspace: &KeyspaceRef, records: &R) -> Result<(), R::Error> {
-        let Some(identity) = keyspace.identity.as_ref().filter(|_| keyspace.id.get() != 0) else {
+        let Some(identity) = keyspace.identity.as_ref().filter(|_| keyspace.id != KeyspaceId::NONE) else {
             return Ok(());
         };
         let definition = KeyspaceDefinition {
@@ -94,8 +94,8 @@ impl Draft {
             codec: identity.codec,
             schema: keyspace.schema,
         };
-        self.load(KeyspaceId::new(0), &identity.name, records)?;
-        self.put(KeyspaceId::new(0), &identity.name, keyspace::encode(&definition), 1);
+        self.load(KeyspaceId::DIRECTORY, &identity.name, records)?;
+        self.put(KeyspaceId::DIRECTORY, &identity.name, keyspace::encode(&definition), 1);
         Ok(())
     }
 

@@ -73,7 +73,7 @@ impl Fold {
             *count = if new.is_some() { *count + 1 } else { *count - 1 };
             self.active.set_count(keyspace, seq, *count, horizon);
         }
-        if keyspace.get() == 0 {
+        if keyspace == KeyspaceId::DIRECTORY {
             let definition = new.as_ref().and_then(|row| keyspace::decode(&row.value));
             let definition = definition.expect("the definition was encoded by this very fold");
             self.registry.write().define(seq, &key, &definition);

@@ -3,7 +3,7 @@
 //! A reader asks "as of entry s". The versions kept of a record are: every one past the durable watermark, the newest
 //! durable one, and for each live snapshot the newest it can see. So a record written over and over costs no memory.
 
-use crate::base::{Bytes, KeyspaceId, Row, SeqNo, WindowRow};
+use crate::base::{Bytes, KeyspaceId, Row, SeqNo, StoredOutcome, WindowRow};
 use parking_lot::RwLock;
 use std::{
     collections::{BTreeMap, HashMap},
@@ -118,7 +118,11 @@ impl Memtable {
 
     /// Remembers an outcome. For the one writer.
     pub(crate) fn remember(&self, key: &Bytes, row: WindowRow) {
-        self.bytes.fetch_add(ROW_OVERHEAD + key.len(), Relaxed);
+        let result = match &row.outcome {
+            StoredOutcome::Committed(result) => result.len(),
+            StoredOutcome::Rejected(_) => 0,
+        };
+        self.bytes.fetch_add(ROW_OVERHEAD + key.len() + result, Relaxed);
         self.tables.write().window.insert(key.clone(), Arc::new(row));
     }
 
@@ -164,31 +168,33 @@ impl Memtable {
         self.bytes.load(Relaxed)
     }
 
-    /// The newest row of every record, in order. Nothing may be written meanwhile.
-    pub(crate) fn for_each_record<E>(
-        &self,
-        mut each: impl FnMut(KeyspaceId, &Bytes, &Seen) -> Result<(), E>,
-    ) -> Result<(), E> {
-        let tables = self.tables.read();
-        for (&keyspace, records) in &tables.records {
-            for (key, versions) in records {
-                each(keyspace, key, &versions.newest.1)?;
-            }
-        }
-        Ok(())
+    /// Shows everything at its newest. For a memtable that is not written any more: a writer would wait.
+    pub(crate) fn frozen<T>(&self, show: impl FnOnce(Frozen<'_>) -> T) -> T {
+        show(Frozen(&self.tables.read()))
+    }
+}
+
+/// All that a memtable holds, at its newest.
+pub(crate) struct Frozen<'a>(&'a Tables);
+
+impl<'a> Frozen<'a> {
+    /// Every record, in order.
+    pub(crate) fn records(&self) -> impl Iterator<Item = (KeyspaceId, &'a [u8], Option<&'a Row>)> + use<'a> {
+        self.0.records.iter().flat_map(|(&keyspace, records)| {
+            records.iter().map(move |(key, versions)| (keyspace, &key[..], versions.newest.1.as_ref()))
+        })
     }
 
     /// Every remembered outcome, ordered by key.
-    pub(crate) fn window_rows(&self) -> Vec<(Bytes, Arc<WindowRow>)> {
-        let tables = self.tables.read();
-        let mut rows: Vec<_> = tables.window.iter().map(|(key, row)| (key.clone(), row.clone())).collect();
-        rows.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+    pub(crate) fn window(&self) -> Vec<(&'a Bytes, &'a Arc<WindowRow>)> {
+        let mut rows: Vec<_> = self.0.window.iter().collect();
+        rows.sort_unstable_by(|a, b| a.0.cmp(b.0));
         rows
     }
 
-    /// The newest number of records of each keyspace that changed.
-    pub(crate) fn counts(&self) -> Vec<(KeyspaceId, u64)> {
-        self.tables.read().counts.iter().map(|(&keyspace, versions)| (keyspace, versions.newest.1)).collect()
+    /// The number of records of each keyspace in which it changed.
+    pub(crate) fn counts(&self) -> impl Iterator<Item = (KeyspaceId, u64)> + use<'a> {
+        self.0.counts.iter().map(|(&keyspace, versions)| (keyspace, versions.newest.1))
     }
 }
 
