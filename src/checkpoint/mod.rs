@@ -88,7 +88,7 @@ impl Checkpoint {
             window: std::iter::empty(),
             counts: std::iter::empty(),
         };
-        this.write(nothing, seed_meta)?;
+        write::commit(this.database(), &this.backend, nothing, seed_meta)?;
         this.close()
     }
 
@@ -148,6 +148,8 @@ impl Checkpoint {
         meta: &Meta,
     ) -> Result<Written, CheckpointError> {
         self.refuse_after_damage()?;
+        // While it is kept, nobody can open a reader between the commit and the new generation.
+        let _before = self.reader()?;
         let bytes = write::commit(self.database(), &self.backend, changes, meta)?;
         let generation = self.publish()?;
         Ok(Written { generation, bytes, file_bytes: self.backend.bytes() })

@@ -42,12 +42,15 @@ pub(super) fn split_record_key(key: &[u8]) -> Option<(KeyspaceId, &[u8])> {
     Some((KeyspaceId::new(u32::from_be_bytes(*keyspace)), key))
 }
 
+/// The bounds of a range of the table.
+pub(super) type KeyRange = (Bound<Vec<u8>>, Bound<Vec<u8>>);
+
 /// A range within a keyspace as a range of the table; `None` when it is empty whatever is stored.
 pub(super) fn record_range(
     keyspace: KeyspaceId,
     lower: Bound<&[u8]>,
     upper: Bound<&[u8]>,
-) -> Option<(Bound<Vec<u8>>, Bound<Vec<u8>>)> {
+) -> Option<KeyRange> {
     let lower = match lower {
         Bound::Unbounded => Bound::Included(record_key(keyspace, &[])),
         bound => bound.map(|key| record_key(keyspace, key)),

@@ -91,6 +91,26 @@ fn a_release_that_fails_writes_nothing_more() {
     assert!(file.done.lock().is_empty());
 }
 
+#[test]
+fn a_release_cut_short_anywhere_loses_nothing() {
+    for (bytes, model) in clean_and_unclean() {
+        for changes in 0.. {
+            let file = MemoryFile::of(bytes.clone());
+            let checkpoint = Checkpoint::open_held(file.clone(), CACHE).unwrap();
+            *file.changes_left.lock() = Some(changes);
+            let released = checkpoint.release();
+            drop(checkpoint);
+            let mut again = Checkpoint::open_held(MemoryFile::of(file.bytes()), CACHE).unwrap();
+            again.check_pages().unwrap();
+            assert!(model.check(&again).unwrap(), "after {changes} changes");
+            if released.is_ok() {
+                assert!(changes > 1);
+                break;
+            }
+        }
+    }
+}
+
 #[derive(Clone, Debug)]
 enum Action {
     Write(u64, Vec<u8>),

@@ -16,6 +16,8 @@ pub(super) struct MemoryFile {
     pub(super) done: Mutex<Vec<Done>>,
     pub(super) fail_reads: AtomicBool,
     pub(super) fail_writes: AtomicBool,
+    /// How many more changes succeed, if that is limited.
+    pub(super) changes_left: Mutex<Option<usize>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +39,9 @@ impl MemoryFile {
     fn full(&self) -> io::Result<()> {
         if self.fail_writes.load(Ordering::Relaxed) {
             return Err(io::ErrorKind::StorageFull.into());
+        }
+        if let Some(left) = &mut *self.changes_left.lock() {
+            *left = left.checked_sub(1).ok_or(io::ErrorKind::StorageFull)?;
         }
         Ok(())
     }

@@ -218,6 +218,32 @@ fn a_panic_of_the_caller_goes_its_way_and_changes_nothing() {
 }
 
 #[test]
+fn a_checkpoint_dropped_by_a_panic_writes_nothing() {
+    let file = created();
+    let (checkpoint, model) = written(&file, 2, 50);
+    let before = file.bytes();
+    let all = std::panic::AssertUnwindSafe(move || {
+        let _dropped = checkpoint;
+        panic!("the caller's own");
+    });
+    assert!(std::panic::catch_unwind(all).is_err());
+    assert!(file.bytes() == before);
+    assert_eq!(Arc::strong_count(&file), 1);
+    assert!(model.check(&opened(&file)).unwrap());
+}
+
+#[test]
+fn pages_are_not_checked_under_a_reader() {
+    let file = created();
+    written(&file, 1, 50).0.close().unwrap();
+    let mut checkpoint = opened(&file);
+    let reader = checkpoint.reader().unwrap();
+    assert!(matches!(checkpoint.check_pages(), Err(CheckpointError::Io(_))));
+    drop(reader);
+    checkpoint.check_pages().unwrap();
+}
+
+#[test]
 fn progress_is_reported_and_grows() {
     let file = created();
     let checkpoint = opened(&file);
@@ -230,7 +256,7 @@ fn progress_is_reported_and_grows() {
     };
     checkpoint.write(changes, &Model::default().meta()).unwrap();
     let mut reports = Vec::new();
-    verify(&*checkpoint.reader().unwrap(), &mut RowHasher::new(UUID), |seen| {
+    verify(&checkpoint.reader().unwrap(), &mut RowHasher::new(UUID), |seen| {
         reports.push(seen.records);
     })
     .unwrap();
