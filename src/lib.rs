@@ -12,8 +12,17 @@ mod format;
 mod log;
 mod recovery;
 mod state;
+#[cfg(feature = "testing")]
+pub mod testing;
 
+pub use admission::{Differs, keyspaces::Difference, shape::ShapeError};
 pub use base::{
-    Bytes, Epoch, Expect, IdempotencyKey, KeyspaceIdentity, LimitError, LogTime, SeqNo, Version,
+    Bytes, Epoch, Expect, IdempotencyKey, KeyspaceIdentity, LimitError, LogTime, Never, SeqNo,
+    Version, limits,
 };
 pub use codec::{AsKey, Codec, CodecError, Key, KeyRange, Keyspace, Prefix, Shape};
+pub use engine::{
+    Abort, Background, Builder, Conflict, Engine, Error, ErrorKind, Found, Iter, OutOfBounds,
+    Outcome, Receipt, Record, Rejection, Request, Retry, Snapshot, Ticket, Transaction, Unmet,
+};
+pub use recovery::{Phases, RecoveryReport, TornTail, Verdict};

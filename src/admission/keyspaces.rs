@@ -1,7 +1,11 @@
 //! Which keyspaces a request means, by number, and whether they are what the caller thinks.
 
 use super::View;
-use crate::base::{Action, Bytes, KeyspaceDefinition, KeyspaceId, KeyspaceIdentity, KeyspaceRef, RequestData};
+use crate::base::{
+    Action, Bytes, KeyspaceDefinition, KeyspaceId, KeyspaceIdentity, KeyspaceRef, RequestData,
+};
+use crate::codec::{codec_name, describe_shape};
+use std::fmt;
 
 /// A keyspace is not what the caller thinks it is.
 #[derive(Clone, Debug, PartialEq)]
@@ -11,17 +15,22 @@ pub(crate) struct Mismatch {
 }
 
 /// In what a keyspace differs from what is stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Difference {
     /// The shape of the keys.
-    Shape,
-    /// The value codec: the tag stored, the tag given.
+    Shape {
+        /// What is stored.
+        stored: String,
+        /// What was given.
+        given: String,
+    },
+    /// The value codec.
     Codec {
         /// What is stored.
-        stored: u8,
+        stored: &'static str,
         /// What was given.
-        given: u8,
+        given: &'static str,
     },
     /// The schema number: rows were written under one that the caller's keyspace cannot read.
     Schema {
@@ -33,11 +42,17 @@ pub enum Difference {
 }
 
 /// How a keyspace as a caller names it differs from its definition.
-pub(crate) fn compare(identity: &KeyspaceIdentity, stored: &KeyspaceDefinition) -> Option<Difference> {
+pub(crate) fn compare(
+    identity: &KeyspaceIdentity,
+    stored: &KeyspaceDefinition,
+) -> Option<Difference> {
     if identity.shape != stored.shape {
-        Some(Difference::Shape)
+        Some(Difference::Shape { stored: shape(&stored.shape), given: shape(&identity.shape) })
     } else if identity.codec != stored.codec {
-        Some(Difference::Codec { stored: stored.codec, given: identity.codec })
+        Some(Difference::Codec {
+            stored: codec_name(stored.codec),
+            given: codec_name(identity.codec),
+        })
     } else if !identity.reads(stored.schema) {
         Some(Difference::Schema { stored: stored.schema, given: identity.schema })
     } else {
@@ -45,8 +60,30 @@ pub(crate) fn compare(identity: &KeyspaceIdentity, stored: &KeyspaceDefinition) 
     }
 }
 
+fn shape(encoded: &[u8]) -> String {
+    describe_shape(encoded).unwrap_or_else(|| "of a later version".into())
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Shape { stored, given } => write!(f, "its keys are {stored}, not {given}"),
+            Self::Codec { stored, given } => write!(f, "its values are {stored}, not {given}"),
+            Self::Schema { stored, given } => {
+                write!(
+                    f,
+                    "it holds rows of schema {stored}, which schema {given} as defined cannot read"
+                )
+            }
+        }
+    }
+}
+
 /// Numbers the keyspaces of a request; those it writes to and that do not exist get the next numbers.
-pub(super) fn resolve<V: View>(request: &RequestData, view: &V) -> Result<Vec<KeyspaceRef>, Mismatch> {
+pub(super) fn resolve<V: View>(
+    request: &RequestData,
+    view: &V,
+) -> Result<Vec<KeyspaceRef>, Mismatch> {
     let mut next = view.next_keyspace().get();
     request
         .keyspaces
@@ -63,7 +100,11 @@ pub(super) fn resolve<V: View>(request: &RequestData, view: &V) -> Result<Vec<Ke
 }
 
 /// Takes back the numbers a request would have given, because it was refused.
-pub(super) fn undefine<V: View>(refs: &mut [KeyspaceRef], identities: &[KeyspaceIdentity], view: &V) {
+pub(super) fn undefine<V: View>(
+    refs: &mut [KeyspaceRef],
+    identities: &[KeyspaceIdentity],
+    view: &V,
+) {
     for (keyspace, identity) in refs.iter_mut().zip(identities) {
         match view.keyspace(&identity.name) {
             Some(_) => keyspace.identity = None,
@@ -72,7 +113,11 @@ pub(super) fn undefine<V: View>(refs: &mut [KeyspaceRef], identities: &[Keyspace
     }
 }
 
-fn known(identity: &KeyspaceIdentity, stored: &KeyspaceDefinition, writes: bool) -> Result<KeyspaceRef, Mismatch> {
+fn known(
+    identity: &KeyspaceIdentity,
+    stored: &KeyspaceDefinition,
+    writes: bool,
+) -> Result<KeyspaceRef, Mismatch> {
     if let Some(differs) = compare(identity, stored) {
         return Err(Mismatch { name: identity.name.clone(), differs });
     }

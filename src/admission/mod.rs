@@ -182,7 +182,8 @@ impl Evaluation {
         let stamp = Stamp { seq: at.next, time: at.time, actor: request.actor.clone() };
         let mut draft = Draft::new(stamp);
         for operation in &request.operations {
-            let Ok(()) = draft.load(keyspaces[usize::from(operation.keyspace)].id, &operation.key, view);
+            let Ok(()) =
+                draft.load(keyspaces[usize::from(operation.keyspace)].id, &operation.key, view);
         }
         Self { request, keyspaces, at, draft }
     }
@@ -226,13 +227,24 @@ impl Evaluation {
                 let current = self.before(operation);
                 let changed = current.is_none_or(|row| row.version != version);
                 changed.then(|| {
-                    self.conflict(operation.keyspace, &operation.key, Some(version), current.cloned())
+                    self.conflict(
+                        operation.keyspace,
+                        &operation.key,
+                        Some(version),
+                        current.cloned(),
+                    )
                 })
             })
         })
     }
 
-    fn conflict(&self, keyspace: u16, key: &Bytes, expected: Option<Version>, current: Option<Row>) -> Conflict {
+    fn conflict(
+        &self,
+        keyspace: u16,
+        key: &Bytes,
+        expected: Option<Version>,
+        current: Option<Row>,
+    ) -> Conflict {
         Conflict { keyspace: self.name(keyspace), key: key.clone(), expected, current }
     }
 
@@ -273,7 +285,10 @@ impl Evaluation {
     }
 
     /// The encoded sum of an addition, or the rejection when it is out of bounds.
-    fn sum(&self, operation: &Operation) -> Result<Option<Result<Bytes, StoredRejection>>, Refusal> {
+    fn sum(
+        &self,
+        operation: &Operation,
+    ) -> Result<Option<Result<Bytes, StoredRejection>>, Refusal> {
         let Action::Add { delta, min, max, .. } = operation.action else { return Ok(None) };
         let row = self.draft.now(self.id(operation.keyspace), &operation.key);
         let identity = self.identity(operation.keyspace);

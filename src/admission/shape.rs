@@ -18,7 +18,9 @@ pub enum ShapeError {
     #[error(transparent)]
     Limit(#[from] LimitError),
     /// It does nothing at all.
-    #[error("the request has no operation: add a `put`, `delete`, `add` or `check`; nothing was logged")]
+    #[error(
+        "the request has no operation: add a `put`, `delete`, `add` or `check`; nothing was logged"
+    )]
     NoOperation,
     /// It mutates a record for the second time and expects something of it.
     #[error(
@@ -64,7 +66,9 @@ fn check_operation(position: usize, operation: &Operation) -> Result<usize, Shap
             check("value bytes", value.len(), 0, VALUE_BYTES)?;
             Ok(key + value.len())
         }
-        Action::Add { min, max, .. } if min > max => Err(ShapeError::EmptyBounds { operation: position }),
+        Action::Add { min, max, .. } if min > max => {
+            Err(ShapeError::EmptyBounds { operation: position })
+        }
         _ => Ok(key),
     }
 }

@@ -6,6 +6,7 @@ mod idempotency_key;
 mod ids;
 mod keyspace;
 pub mod limits;
+mod never;
 mod request;
 mod row;
 
@@ -15,5 +16,8 @@ pub use idempotency_key::IdempotencyKey;
 pub use ids::{Epoch, KeyspaceId, LogTime, SeqNo, Version};
 pub use keyspace::{KeyspaceDefinition, KeyspaceIdentity};
 pub use limits::LimitError;
+pub use never::Never;
 pub use request::{Action, Entry, KeyspaceRef, Operation, Read, RequestData, Verdict};
-pub use row::{Fingerprint, Outcome as StoredOutcome, Rejection as StoredRejection, Row, WindowRow};
+pub use row::{
+    Fingerprint, Outcome as StoredOutcome, Rejection as StoredRejection, Row, WindowRow,
+};

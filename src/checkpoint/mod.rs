@@ -20,12 +20,7 @@ mod tables;
 mod verify;
 mod write;
 
-pub(crate) use self::{
-    error::CheckpointError,
-    reader::Reader,
-    verify::{Verified, verify},
-    write::Changes,
-};
+pub(crate) use self::{error::CheckpointError, reader::Reader, verify::verify, write::Changes};
 pub(crate) use crate::format::rows::Meta;
 
 use self::{
@@ -194,6 +189,12 @@ impl Checkpoint {
         self.backend.failed().map_or(Ok(()), |failure| Err(failure.into()))
     }
 
+    /// The first failure of the machine, if there was one. After it redb refuses everything.
+    #[cfg(test)]
+    pub(crate) fn failed(&self) -> Option<io::Error> {
+        self.backend.failed()
+    }
+
     fn refuse_after_damage(&self) -> Result<(), CheckpointError> {
         if self.backend.damaged() {
             return Err(CheckpointError::damaged("damage was found before"));
@@ -203,11 +204,6 @@ impl Checkpoint {
 
     const fn database(&self) -> &redb::Database {
         self.database.as_ref().expect("taken only when closing")
-    }
-
-    /// The first failure of the machine, if there was one. After it redb refuses everything.
-    pub(crate) fn failed(&self) -> Option<io::Error> {
-        self.backend.failed()
     }
 }
 

@@ -86,6 +86,7 @@ pub trait Disk: Debug + Send + Sync + 'static {
 }
 
 /// One open file. Reads and writes may be short, as those of the system.
+#[allow(clippy::len_without_is_empty, reason = "a file is not a collection")]
 pub trait File: Debug + Send + Sync + 'static {
     /// Reads into `buffer` from `offset` and returns how many bytes; 0 at the end of the file.
     ///

@@ -131,7 +131,9 @@ impl Core {
     /// Writes a frozen memtable to the checkpoint and trims the log; false when there was none that is durable.
     pub(super) fn checkpoint_step(&self) -> Result<bool, Error> {
         let checkpoint = self.checkpoint.lock();
-        let (Some(point), Some(checkpoint)) = (self.frozen(), &*checkpoint) else { return Ok(false) };
+        let (Some(point), Some(checkpoint)) = (self.frozen(), &*checkpoint) else {
+            return Ok(false);
+        };
         let before = self.checkpointed_g.load(Ordering::Acquire);
         let (trimmed, lowest) = self.writer.lock().trimmable(before);
         let meta = self.meta(&point, lowest);
@@ -139,7 +141,7 @@ impl Core {
             let window = rows.window();
             let changes = Changes {
                 records: rows.records(),
-                window: window.iter().map(|(key, row)| (&key[..], &**row)),
+                window: window.iter().map(|&(key, row)| (&key[..], row.as_ref())),
                 counts: rows.counts(),
             };
             checkpoint.write(changes, &meta)
@@ -155,7 +157,11 @@ impl Core {
             }
             Err(error) => {
                 let mut sequencer = self.sequencer.lock();
-                self.poison(&mut sequencer, format!("writing the checkpoint failed: {error}"), SeqNo::new(0));
+                self.poison(
+                    &mut sequencer,
+                    format!("writing the checkpoint failed: {error}"),
+                    SeqNo::new(0),
+                );
                 return Err(self.checkpoint_error(error));
             }
         }
@@ -187,7 +193,11 @@ impl Core {
             self.machine.disk.remove(&names::segment(number)).map_err(io)?;
             self.writer.lock().forget(&[number]);
         }
-        if numbers.is_empty() { Ok(()) } else { self.machine.disk.sync_dir(names::SEGMENTS).map_err(io) }
+        if numbers.is_empty() {
+            Ok(())
+        } else {
+            self.machine.disk.sync_dir(names::SEGMENTS).map_err(io)
+        }
     }
 
     /// Writes everything that is durable now to the checkpoint. Blocks.

@@ -1,10 +1,7 @@
 //! The end of an engine.
 
 use super::{background, core::Core, error::Error};
-use crate::{
-    checkpoint::CheckpointError,
-    format::names,
-};
+use crate::{checkpoint::CheckpointError, format::names};
 use parking_lot::Mutex;
 use std::{
     io,
@@ -22,7 +19,8 @@ impl Handle {
     /// Starts the background threads, if there are to be any.
     pub(super) fn start(core: Arc<Core>) -> Result<Self, Error> {
         let threads = if core.options.threads {
-            let failed = |source| Error::Io { what: "starting the background threads".into(), source };
+            let failed =
+                |source| Error::Io { what: "starting the background threads".into(), source };
             background::start(&core).map_err(failed)?
         } else {
             Vec::new()
@@ -80,7 +78,9 @@ impl Core {
         *self.lock.lock() = None;
         closed.map_err(|error| match error {
             CheckpointError::Io(source) => io("closing the checkpoint")(source),
-            CheckpointError::Damaged { what } => io("closing the checkpoint")(io::Error::other(what)),
+            CheckpointError::Damaged { what } => {
+                io("closing the checkpoint")(io::Error::other(what))
+            }
         })?;
         marked
     }

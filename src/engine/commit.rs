@@ -80,7 +80,8 @@ impl Core {
     pub(super) fn offer(&self, mut request: RequestData, blocking: bool) -> Result<Offered, Error> {
         let bytes = encoded_bound(&request);
         loop {
-            let preread = Preread::load(self, &request).map_err(|error| self.checkpoint_error(error))?;
+            let preread =
+                Preread::load(self, &request).map_err(|error| self.checkpoint_error(error))?;
             let mut sequencer = self.room_for(bytes)?;
             if sequencer.base.generation() != preread.generation {
                 continue;
@@ -96,12 +97,14 @@ impl Core {
     pub(super) fn probe(&self, request: &RequestData) -> Result<Option<Answer>, Error> {
         let (key, fingerprint) = request.key.as_ref().expect("a probe has a key");
         loop {
-            let preread = Preread::load(self, request).map_err(|error| self.checkpoint_error(error))?;
+            let preread =
+                Preread::load(self, request).map_err(|error| self.checkpoint_error(error))?;
             let sequencer = self.sequencer.lock();
             if sequencer.closed {
                 return Err(Error::Closed);
             }
-            let newest = Newest { fold: &sequencer.fold, preread: &preread, missed: Cell::new(false) };
+            let newest =
+                Newest { fold: &sequencer.fold, preread: &preread, missed: Cell::new(false) };
             let row = admission::View::window(&newest, key.as_bytes());
             if newest.missed.get() || sequencer.base.generation() != preread.generation {
                 continue;
@@ -112,9 +115,10 @@ impl Core {
             }
             let (reply, seq) = match admission::differs(&row.fingerprint, fingerprint) {
                 None => (Ok(remembered(&row)), row.seq),
-                Some(differs) => {
-                    (Err(refused(Refusal::KeyReused { remembered: row, differs }, &sequencer)), SeqNo::new(0))
-                }
+                Some(differs) => (
+                    Err(refused(Refusal::KeyReused { remembered: row, differs }, &sequencer)),
+                    SeqNo::new(0),
+                ),
             };
             return self.finish_reply(sequencer, reply, Some(seq)).map(Some);
         }
@@ -136,7 +140,9 @@ impl Core {
     /// Waits until everything that was applied so far is durable.
     pub(super) fn settle(&self) -> Result<(), Error> {
         let sequencer = self.sequencer.lock();
-        let reply = Ok(Answer::Unremembered(crate::base::StoredRejection::Procedure(crate::base::Bytes::new())));
+        let reply = Ok(Answer::Unremembered(crate::base::StoredRejection::Procedure(
+            crate::base::Bytes::new(),
+        )));
         self.finish_reply(sequencer, reply, None).map(drop)
     }
 
@@ -156,7 +162,8 @@ impl Core {
             applied: sequencer.fold.applied,
             next: sequencer.next_seq,
             time: self.log_time(sequencer),
-            writable: sequencer.poison.is_none() && sequencer.next_seq.get() < u64::MAX - SEQ_RESERVE,
+            writable: sequencer.poison.is_none()
+                && sequencer.next_seq.get() < u64::MAX - SEQ_RESERVE,
         };
         let again = (!preread.is_empty()).then(|| Box::new(request.clone()));
         let decision = admit(request, &newest, at);
@@ -169,17 +176,17 @@ impl Core {
                 sequencer.pending.append(&entry);
                 {
                     let live = self.live.lock();
-                    let horizon = Horizon { durable: sequencer.durable, snapshots: live.as_slice() };
+                    let horizon =
+                        Horizon { durable: sequencer.durable, snapshots: live.as_slice() };
                     sequencer.fold.apply(&entry, changes, horizon);
                 }
                 sequencer.next_seq = SeqNo::new(entry.seq.get() + 1);
                 let (seq, time) = (entry.seq, entry.time);
-                let answer = Answer::Remembered { outcome: entry.outcome, seq, time, replayed: false };
+                let answer =
+                    Answer::Remembered { outcome: entry.outcome, seq, time, replayed: false };
                 (Ok(answer), Some(seq))
             }
-            Decision::Remembered(row) => {
-                (Ok(remembered(&row)), Some(row.seq))
-            }
+            Decision::Remembered(row) => (Ok(remembered(&row)), Some(row.seq)),
             Decision::Rejected(rejection) => (Ok(Answer::Unremembered(rejection)), None),
             Decision::Conflict(conflict) => (Ok(Answer::Conflict(conflict)), None),
             Decision::Refused(refusal) => (Err(refused(refusal, sequencer)), None),
@@ -238,28 +245,41 @@ impl Core {
         self.conclude(&taken, result);
     }
 
-    fn write(&self, writer: &mut crate::log::writer::Writer, taken: &mut Taken) -> io::Result<Position> {
+    fn write(
+        &self,
+        writer: &mut crate::log::writer::Writer,
+        taken: &mut Taken,
+    ) -> io::Result<Position> {
         writer.append(&mut taken.buffer, taken.sealing, taken.next.take())
     }
 
     /// Publishes a written group, hands the lead on, then wakes its callers.
     fn conclude(&self, taken: &Taken, result: io::Result<Position>) {
         let mut sequencer = self.sequencer.lock();
-        let in_flight = sequencer.in_flight.take().expect("the group that was written is in flight");
+        let in_flight =
+            sequencer.in_flight.take().expect("the group that was written is in flight");
         let mut woken = in_flight.parked;
         let failed = match result {
             Ok(position) => {
                 sequencer.durable = in_flight.last_seq;
                 self.durable.store(in_flight.last_seq.get(), Ordering::Release);
-                if taken.freezes && let Some(frozen) = &mut sequencer.frozen {
+                if taken.freezes
+                    && let Some(frozen) = &mut sequencer.frozen
+                {
                     frozen.position = Some(position);
                 }
                 None
             }
             Err(error) => {
-                self.poison(&mut sequencer, format!("writing the log failed: {error}"), in_flight.last_seq);
+                self.poison(
+                    &mut sequencer,
+                    format!("writing the log failed: {error}"),
+                    in_flight.last_seq,
+                );
                 // What was not written yet never will be.
-                woken.append(&mut mem::replace(&mut sequencer.pending, Pending::new(Vec::new())).parked);
+                woken.append(
+                    &mut mem::replace(&mut sequencer.pending, Pending::new(Vec::new())).parked,
+                );
                 sequencer.poison.clone()
             }
         };
@@ -288,7 +308,9 @@ impl Core {
     fn hand_on(&self, sequencer: &mut Sequencer) {
         if sequencer.pending.entries == 0 {
             sequencer.led = false;
-        } else if let Some(next) = sequencer.pending.parked.iter().find(|parked| parked.slot.is_blocking()) {
+        } else if let Some(next) =
+            sequencer.pending.parked.iter().find(|parked| parked.slot.is_blocking())
+        {
             next.slot.promote();
         } else {
             sequencer.led = false;
@@ -394,7 +416,9 @@ fn refused(refusal: Refusal, sequencer: &Sequencer) -> Error {
         Refusal::KeyReused { remembered, differs } => {
             Error::KeyReused { seq: remembered.seq, time: remembered.time, differs }
         }
-        Refusal::NotWritable => sequencer.poison.as_ref().map_or(Error::SequenceExhausted, Core::poisoned),
+        Refusal::NotWritable => {
+            sequencer.poison.as_ref().map_or(Error::SequenceExhausted, Core::poisoned)
+        }
         Refusal::Keyspace(mismatch) => {
             Error::KeyspaceMismatch { name: text(&mismatch.name), differs: mismatch.differs }
         }
@@ -411,7 +435,8 @@ fn refused(refusal: Refusal, sequencer: &Sequencer) -> Error {
 fn encoded_bound(request: &RequestData) -> usize {
     const FIXED: usize = 1024;
     const REJECTION: usize = 5 << 10;
-    let keyspaces: usize = request.keyspaces.iter().map(|k| k.name.len() + k.shape.len() + 32).sum();
+    let keyspaces: usize =
+        request.keyspaces.iter().map(|k| k.name.len() + k.shape.len() + 32).sum();
     let operations: usize = request
         .operations
         .iter()
@@ -424,6 +449,14 @@ fn encoded_bound(request: &RequestData) -> usize {
         })
         .sum();
     let reads: usize = request.reads.iter().map(|read| read.key.len() + 32).sum();
-    let (crate::base::Verdict::Commit(result) | crate::base::Verdict::Reject(result)) = &request.verdict;
-    FIXED + REJECTION + request.actor.len() + request.correlation.len() + result.len() + keyspaces + operations + reads
+    let (crate::base::Verdict::Commit(result) | crate::base::Verdict::Reject(result)) =
+        &request.verdict;
+    FIXED
+        + REJECTION
+        + request.actor.len()
+        + request.correlation.len()
+        + result.len()
+        + keyspaces
+        + operations
+        + reads
 }

@@ -57,7 +57,8 @@ pub(super) struct View {
 
 impl Core {
     pub(super) fn new(options: Options, machine: Machine, recovered: Recovered) -> Self {
-        let Recovered { lock, uuid, fold, next_seq, checkpoint, reader, writer, report, .. } = recovered;
+        let Recovered { lock, uuid, fold, next_seq, checkpoint, reader, writer, report, .. } =
+            recovered;
         let source = Source { disk: machine.disk.clone(), entropy: machine.entropy.clone(), uuid };
         let durable = fold.applied;
         let registry = fold.registry.clone();
@@ -168,7 +169,9 @@ const FIRST_SEGMENT_BYTES: u64 = 1 << 20;
 fn spare_error(source: std::io::Error) -> Error {
     let what = "preparing a segment of the log".to_owned();
     match source.kind() {
-        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Error::NoSpace { what },
+        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
+            Error::NoSpace { what }
+        }
         _ => Error::Io { what, source },
     }
 }

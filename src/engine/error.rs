@@ -3,11 +3,11 @@
 use super::outcome::Rejection;
 use crate::{
     admission::{Differs, keyspaces::Difference, shape::ShapeError},
-    base::{LimitError, LogTime, SeqNo, Version},
+    base::{LimitError, LogTime, Never, SeqNo, Version},
     codec::CodecError,
     recovery::OpenError,
 };
-use std::{convert::Infallible, io, sync::Arc};
+use std::{io, sync::Arc};
 use thiserror::Error;
 
 /// What went wrong. Every message says what, where, and what to do next; none holds a key or a value.
@@ -80,7 +80,9 @@ pub enum Error {
         schema: u32,
     },
     /// A keyspace is not what the program thinks it is.
-    #[error("keyspace {name:?} is stored otherwise: {differs:?}; open it with the definition it was written with")]
+    #[error(
+        "keyspace {name:?} is stored otherwise: {differs}; open it with the definition it was written with"
+    )]
     KeyspaceMismatch {
         /// The name of the keyspace.
         name: String,
@@ -95,13 +97,17 @@ pub enum Error {
     },
     /// The write or the sync of the request's entry failed: whether it counts is decided when the directory is opened
     /// again.
-    #[error("writing entry {seq} failed, so whether it counts is unknown until the directory is opened again: open it, then retry under the same key")]
+    #[error(
+        "writing entry {seq} failed, so whether it counts is unknown until the directory is opened again: open it, then retry under the same key"
+    )]
     Indeterminate {
         /// The entry.
         seq: SeqNo,
     },
     /// An earlier write or sync failed; the engine takes no more writes. Durable state can still be read.
-    #[error("the engine takes no more writes: {reason}; nothing was logged; open the directory again")]
+    #[error(
+        "the engine takes no more writes: {reason}; nothing was logged; open the directory again"
+    )]
     Poisoned {
         /// What failed.
         reason: Arc<str>,
@@ -116,7 +122,9 @@ pub enum Error {
         what: &'static str,
     },
     /// The engine was called from inside a closure it runs.
-    #[error("{what} was called from inside a closure that the engine runs: use the transaction it was given")]
+    #[error(
+        "{what} was called from inside a closure that the engine runs: use the transaction it was given"
+    )]
     Reentrant {
         /// The call.
         what: &'static str,
@@ -128,7 +136,9 @@ pub enum Error {
         location: String,
     },
     /// The directory holds something else.
-    #[error("{location} is not a database: {what}; nothing was changed; choose an empty or a new directory")]
+    #[error(
+        "{location} is not a database: {what}; nothing was changed; choose an empty or a new directory"
+    )]
     NotADatabase {
         /// The directory.
         location: String,
@@ -136,7 +146,9 @@ pub enum Error {
         what: String,
     },
     /// The directory was written by another version of this crate.
-    #[error("{file} has format {version}, and this version of the crate reads format {supported}: use one that reads it; nothing was changed")]
+    #[error(
+        "{file} has format {version}, and this version of the crate reads format {supported}: use one that reads it; nothing was changed"
+    )]
     UnsupportedFormat {
         /// The file.
         file: String,
@@ -146,7 +158,9 @@ pub enum Error {
         supported: u32,
     },
     /// Something durable was damaged. Nothing was changed.
-    #[error("{file} is damaged at offset {offset}: {evidence}; nothing was changed; restore a copy, or keep the directory for inspection")]
+    #[error(
+        "{file} is damaged at offset {offset}: {evidence}; nothing was changed; restore a copy, or keep the directory for inspection"
+    )]
     Corruption {
         /// The file.
         file: String,
@@ -247,7 +261,9 @@ impl Error {
         match self {
             Self::Rejected(rejection) => rejection.retry(),
             Self::KeyReused { .. } | Self::Indeterminate { .. } => Retry::Resolve,
-            Self::NoSpace { .. } | Self::Poisoned { .. } | Self::Closed | Self::Locked { .. } => Retry::SameKey,
+            Self::NoSpace { .. } | Self::Poisoned { .. } | Self::Closed | Self::Locked { .. } => {
+                Retry::SameKey
+            }
             _ => Retry::Never,
         }
     }
@@ -277,8 +293,8 @@ impl<R> From<Rejection<R>> for Error {
     }
 }
 
-impl From<Infallible> for Error {
-    fn from(never: Infallible) -> Self {
+impl From<Never> for Error {
+    fn from(never: Never) -> Self {
         match never {}
     }
 }

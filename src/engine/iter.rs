@@ -21,7 +21,14 @@ pub struct Iter<K, V> {
 
 enum State {
     Failed(Option<Error>),
-    Open { id: KeyspaceId, range: Bounds, front: Merge, back: Merge },
+    Open(Box<Open>),
+}
+
+struct Open {
+    id: KeyspaceId,
+    range: Bounds,
+    front: Merge,
+    back: Merge,
 }
 
 /// What is left of the range.
@@ -51,12 +58,12 @@ impl<K: Key, V> Iter<K, V> {
         range: ByteRange,
     ) -> Self {
         let state = match id {
-            Ok(Some(id)) if !range.is_empty() => State::Open {
+            Ok(Some(id)) if !range.is_empty() => State::Open(Box::new(Open {
                 id,
                 range: Bounds { lower: range.start, upper: range.end },
                 front: Merge::new(false),
                 back: Merge::new(true),
-            },
+            })),
             Ok(_) => State::Failed(None),
             Err(error) => State::Failed(Some(error)),
         };
@@ -64,10 +71,11 @@ impl<K: Key, V> Iter<K, V> {
     }
 
     fn step(&mut self, reverse: bool) -> Option<Result<(K, Record<V>), Error>> {
-        let State::Open { id, range, front, back } = &mut self.state else {
+        let State::Open(open) = &mut self.state else {
             let State::Failed(error) = &mut self.state else { return None };
             return error.take().map(Err);
         };
+        let Open { id, range, front, back } = &mut **open;
         let merge = if reverse { back } else { front };
         match merge.next(&self.snapshot, *id, range) {
             Ok(None) => None,
@@ -122,7 +130,8 @@ impl Merge {
     }
 
     fn next_key(&self) -> Option<Bytes> {
-        let heads = self.sources.iter().filter_map(|source| source.rows.front()).map(|(key, _)| key);
+        let heads =
+            self.sources.iter().filter_map(|source| source.rows.front()).map(|(key, _)| key);
         if self.reverse { heads.max() } else { heads.min() }.cloned()
     }
 
@@ -138,7 +147,13 @@ impl Merge {
         seen.flatten()
     }
 
-    fn refill(&mut self, source: usize, snapshot: &Snapshot, id: KeyspaceId, range: &Bounds) -> Result<(), Error> {
+    fn refill(
+        &mut self,
+        source: usize,
+        snapshot: &Snapshot,
+        id: KeyspaceId,
+        range: &Bounds,
+    ) -> Result<(), Error> {
         if self.sources[source].done || !self.sources[source].rows.is_empty() {
             return Ok(());
         }
@@ -190,7 +205,8 @@ impl Bounds {
         let (Bound::Included(upper) | Bound::Excluded(upper)) = &self.upper else { return false };
         lower > upper
             || (lower == upper
-                && !(matches!(self.lower, Bound::Included(_)) && matches!(self.upper, Bound::Included(_))))
+                && !(matches!(self.lower, Bound::Included(_))
+                    && matches!(self.upper, Bound::Included(_))))
     }
 }
 

@@ -29,18 +29,17 @@ pub use snapshot::Snapshot;
 pub use ticket::Ticket;
 pub use update::{Abort, Transaction};
 
+use self::core::Core;
 use crate::{
-    base::{IdempotencyKey, SeqNo},
+    base::{IdempotencyKey, Never, SeqNo},
     codec::{AsKey, CodecError, Key, Keyspace, encode_key},
     recovery::{self, Machine, OpenError, RecoveryReport},
 };
 use builder::Options;
 use close::Handle;
 use commit::Offered;
-use self::core::Core;
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
-    convert::Infallible,
     fmt,
     path::Path,
     sync::{Arc, atomic::Ordering},
@@ -95,8 +94,9 @@ impl Engine {
     fn open_machine(options: Options, machine: Machine) -> Result<Self, Error> {
         let location = machine.disk.location();
         let failed = |error: OpenError| Error::opening(error, location.clone());
-        let recovered = recovery::open(&machine, options.checkpoint_cache_bytes, options.segment_bytes)
-            .map_err(failed)?;
+        let recovered =
+            recovery::open(&machine, options.checkpoint_cache_bytes, options.segment_bytes)
+                .map_err(failed)?;
         let many = recovered.segments > SEGMENTS_AT_OPEN;
         let core = Arc::new(Core::new(options, machine, recovered));
         let due = core.due(&core.sequencer.lock());
@@ -129,10 +129,14 @@ impl Engine {
         let prepared = reentrancy::check("submit").and_then(|()| request.prepare());
         let request::Prepared { data, decode } = match prepared {
             Ok(prepared) => prepared,
-            Err(error) => return Ticket::answered(Err(error), |_| Err(CodecError::Untyped), no_rejection),
+            Err(error) => {
+                return Ticket::answered(Err(error), |_| Err(CodecError::Untyped), no_rejection);
+            }
         };
         match core.offer(data, false) {
-            Ok(Offered::Parked { slot, .. }) => Ticket::parked(core.clone(), slot, decode, no_rejection),
+            Ok(Offered::Parked { slot, .. }) => {
+                Ticket::parked(core.clone(), slot, decode, no_rejection)
+            }
             Ok(Offered::Answered(answer)) => Ticket::answered(answer, decode, no_rejection),
             Err(error) => Ticket::answered(Err(error), decode, no_rejection),
         }
@@ -299,7 +303,9 @@ impl Engine {
         let core = self.core();
         let key = encode_key(key)?;
         let view = core.view.read().clone();
-        let Some(id) = snapshot::keyspace_at(core, keyspace, core.durable())? else { return Ok(None) };
+        let Some(id) = snapshot::keyspace_at(core, keyspace, core.durable())? else {
+            return Ok(None);
+        };
         view.row(core, id, &key, || core.durable())
     }
 
@@ -322,6 +328,6 @@ impl fmt::Debug for Engine {
 }
 
 /// A request has no rejection of the caller's own.
-fn no_rejection(_: &[u8]) -> Result<Infallible, CodecError> {
+fn no_rejection(_: &[u8]) -> Result<Never, CodecError> {
     Err(CodecError::Untyped)
 }

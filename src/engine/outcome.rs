@@ -3,10 +3,10 @@
 use super::error::{Error, Retry};
 use crate::{
     admission,
-    base::{Bytes, LogTime, Row, SeqNo, StoredOutcome, StoredRejection, Version},
+    base::{Bytes, LogTime, Never, Row, SeqNo, StoredOutcome, StoredRejection, Version},
     codec::{AsKey, CodecError, Key, Keyspace, encode_key},
 };
-use std::{convert::Infallible, fmt};
+use std::fmt;
 
 /// A record: a value and what is known of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,7 +39,7 @@ impl<V> Record<V> {
 /// What came of a request. A refusal is an outcome, not an error; [`committed`](Self::committed) makes it one.
 #[derive(Clone, Debug, PartialEq)]
 #[must_use]
-pub enum Outcome<T = Bytes, R = Infallible> {
+pub enum Outcome<T = Bytes, R = Never> {
     /// It was carried out, once.
     Committed(Receipt<T>),
     /// It was refused, and nothing changed.
@@ -71,7 +71,7 @@ impl<T> Receipt<T> {
 /// Why a request was refused.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
-pub enum Rejection<R = Infallible> {
+pub enum Rejection<R = Never> {
     /// A version is stale. Not remembered: refresh, and retry under the same key.
     Conflict(Box<Conflict>),
     /// A record is there, or is not there, against the expectation. Remembered.
@@ -190,7 +190,11 @@ impl Conflict {
 
     /// Whether this is about the record `key` of `keyspace`.
     #[must_use]
-    pub fn is_about<K: Key, V>(&self, keyspace: &Keyspace<K, V>, key: &(impl AsKey<K> + ?Sized)) -> bool {
+    pub fn is_about<K: Key, V>(
+        &self,
+        keyspace: &Keyspace<K, V>,
+        key: &(impl AsKey<K> + ?Sized),
+    ) -> bool {
         self.inner.keyspace.as_ref() == keyspace.name().as_bytes()
             && encode_key(key).is_ok_and(|key| key == self.inner.key)
     }
@@ -200,7 +204,10 @@ impl Conflict {
     /// # Errors
     /// [`Error::KeyspaceMismatch`] is not checked here: [`Error::Codec`] when the value does not decode as this
     /// keyspace's, or when the conflict is about another keyspace.
-    pub fn current<K: Key, V>(&self, keyspace: &Keyspace<K, V>) -> Result<Option<Record<V>>, Error> {
+    pub fn current<K: Key, V>(
+        &self,
+        keyspace: &Keyspace<K, V>,
+    ) -> Result<Option<Record<V>>, Error> {
         if self.inner.keyspace.as_ref() != keyspace.name().as_bytes() {
             return Err(CodecError::MalformedKey("the conflict is about another keyspace").into());
         }
@@ -228,10 +235,13 @@ impl Answer {
             Self::Remembered { outcome: StoredOutcome::Committed(bytes), seq, time, replayed } => {
                 Ok(Outcome::Committed(Receipt { seq, time, result: result(&bytes)?, replayed }))
             }
-            Self::Remembered { outcome: StoredOutcome::Rejected(stored), .. } | Self::Unremembered(stored) => {
+            Self::Remembered { outcome: StoredOutcome::Rejected(stored), .. }
+            | Self::Unremembered(stored) => {
                 Ok(Outcome::Rejected(decode_rejection(stored, rejection)?))
             }
-            Self::Conflict(inner) => Ok(Outcome::Rejected(Rejection::Conflict(Box::new(Conflict { inner })))),
+            Self::Conflict(inner) => {
+                Ok(Outcome::Rejected(Rejection::Conflict(Box::new(Conflict { inner }))))
+            }
         }
     }
 }
@@ -310,7 +320,10 @@ impl fmt::Debug for Conflict {
 
 impl fmt::Debug for Unmet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Unmet").field("keyspace", &self.keyspace).field("found", &self.found).finish_non_exhaustive()
+        f.debug_struct("Unmet")
+            .field("keyspace", &self.keyspace)
+            .field("found", &self.found)
+            .finish_non_exhaustive()
     }
 }
 

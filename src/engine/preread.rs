@@ -46,17 +46,25 @@ impl Preread {
 
     fn load_window(&mut self, view: &View, request: &RequestData) -> Result<(), CheckpointError> {
         let Some((key, _)) = &request.key else { return Ok(()) };
-        let known = |memtable: &Arc<_>| crate::state::memtable::Memtable::window(memtable, key.as_bytes()).is_some();
+        let known = |memtable: &Arc<_>| {
+            crate::state::memtable::Memtable::window(memtable, key.as_bytes()).is_some()
+        };
         if !known(&view.active) && !view.frozen.as_ref().is_some_and(known) {
             self.window = Some(view.base.window(key.as_bytes())?.map(Arc::new));
         }
         Ok(())
     }
 
-    fn load_records(&mut self, core: &Core, view: &View, request: &RequestData) -> Result<(), CheckpointError> {
+    fn load_records(
+        &mut self,
+        core: &Core,
+        view: &View,
+        request: &RequestData,
+    ) -> Result<(), CheckpointError> {
         let ids = {
             let registry = core.registry.read();
-            let definition = |identity: &crate::base::KeyspaceIdentity| registry.newest(&identity.name);
+            let definition =
+                |identity: &crate::base::KeyspaceIdentity| registry.newest(&identity.name);
             request.keyspaces.iter().map(definition).collect::<Vec<_>>()
         };
         for (identity, definition) in request.keyspaces.iter().zip(&ids) {
@@ -65,7 +73,8 @@ impl Preread {
                 self.load_record(view, KeyspaceId::DIRECTORY, &identity.name)?;
             }
         }
-        let operations = request.operations.iter().map(|operation| (operation.keyspace, &operation.key));
+        let operations =
+            request.operations.iter().map(|operation| (operation.keyspace, &operation.key));
         let reads = request.reads.iter().map(|read| (read.keyspace, &read.key));
         for (keyspace, key) in operations.chain(reads) {
             if let Some(definition) = &ids[usize::from(keyspace)] {
@@ -75,7 +84,12 @@ impl Preread {
         Ok(())
     }
 
-    fn load_record(&mut self, view: &View, keyspace: KeyspaceId, key: &Bytes) -> Result<(), CheckpointError> {
+    fn load_record(
+        &mut self,
+        view: &View,
+        keyspace: KeyspaceId,
+        key: &Bytes,
+    ) -> Result<(), CheckpointError> {
         if view.newest_in_memory(keyspace, key).is_none() {
             let row = view.base.record(keyspace, key)?;
             self.rows.insert((keyspace, key.clone()), row);
@@ -124,7 +138,8 @@ impl Records for Newest<'_> {
         let place = (keyspace, Bytes::copy_from_slice(key));
         let row = self.preread.rows.get(&place);
         // A keyspace that was not there at the reading has no records in the checkpoint that was read.
-        self.missed.set(self.missed.get() || (row.is_none() && keyspace < self.preread.next_keyspace));
+        self.missed
+            .set(self.missed.get() || (row.is_none() && keyspace < self.preread.next_keyspace));
         Ok(row.cloned().flatten())
     }
 }
@@ -134,7 +149,8 @@ impl admission::View for Newest<'_> {
         if let Some(row) = self.fold.window(key) {
             return Some(row);
         }
-        self.missed.set(self.missed.get() || (self.preread.window.is_none() && !self.preread.empty));
+        self.missed
+            .set(self.missed.get() || (self.preread.window.is_none() && !self.preread.empty));
         self.preread.window.clone().flatten()
     }
 

@@ -1,11 +1,7 @@
 //! What the one order of operations is decided in: the fold, the group being filled, the replies that wait.
 
-use super::{
-    core::View,
-    error::Error,
-    outcome::Answer,
-    slot::Slot,
-};
+use super::{core::View, error::Error, outcome::Answer, slot::Slot};
+use crate::base::{Entry, LogTime};
 use crate::{
     base::SeqNo,
     checkpoint::Reader,
@@ -17,7 +13,6 @@ use crate::{
     },
     state::{digest::StateDigest, fold::Fold, memtable::Memtable},
 };
-use crate::base::{Entry, LogTime};
 use std::{mem, sync::Arc};
 
 /// Behind the one lock that every write passes.
@@ -143,7 +138,8 @@ impl Sequencer {
         if self.pending.entries == 0 {
             return None;
         }
-        let Pending { buffer, first_seq, entries, parked } = mem::replace(&mut self.pending, Pending::new(buffer));
+        let Pending { buffer, first_seq, entries, parked } =
+            mem::replace(&mut self.pending, Pending::new(buffer));
         let last_seq = self.fold.applied;
         self.in_flight = Some(InFlight { last_seq, parked });
         let next = self.reserve(buffer.len());

@@ -85,7 +85,11 @@ impl Snapshot {
     /// empty.
     ///
     /// An error of the keyspace comes as the first item.
-    pub fn range<K: Key, V>(&self, keyspace: &Keyspace<K, V>, range: impl KeyRange<K>) -> Iter<K, V> {
+    pub fn range<K: Key, V>(
+        &self,
+        keyspace: &Keyspace<K, V>,
+        range: impl KeyRange<K>,
+    ) -> Iter<K, V> {
         self.iter(keyspace, ByteRange::of(&range))
     }
 
@@ -93,7 +97,11 @@ impl Snapshot {
     /// string. Ascending; descending with `.rev()`.
     ///
     /// An error of the keyspace comes as the first item.
-    pub fn prefix<K: Key, V>(&self, keyspace: &Keyspace<K, V>, prefix: impl Prefix<K>) -> Iter<K, V> {
+    pub fn prefix<K: Key, V>(
+        &self,
+        keyspace: &Keyspace<K, V>,
+        prefix: impl Prefix<K>,
+    ) -> Iter<K, V> {
         self.iter(keyspace, ByteRange::of_prefix(&prefix))
     }
 
@@ -104,10 +112,7 @@ impl Snapshot {
     pub fn len<K: Key, V>(&self, keyspace: &Keyspace<K, V>) -> Result<u64, Error> {
         let Some(id) = self.keyspace(keyspace)? else { return Ok(0) };
         let Inner { core, view, seq } = &*self.0;
-        let known = view
-            .active
-            .count(id, *seq)
-            .or_else(|| view.frozen.as_ref()?.count(id, *seq));
+        let known = view.active.count(id, *seq).or_else(|| view.frozen.as_ref()?.count(id, *seq));
         known.map_or_else(|| view.base.count(id).map_err(|error| core.checkpoint_error(error)), Ok)
     }
 
@@ -124,7 +129,10 @@ impl Snapshot {
     }
 
     /// The number of a keyspace, if it exists.
-    pub(super) fn keyspace<K: Key, V>(&self, keyspace: &Keyspace<K, V>) -> Result<Option<KeyspaceId>, Error> {
+    pub(super) fn keyspace<K: Key, V>(
+        &self,
+        keyspace: &Keyspace<K, V>,
+    ) -> Result<Option<KeyspaceId>, Error> {
         keyspace_at(&self.0.core, keyspace, self.0.seq)
     }
 
@@ -165,7 +173,9 @@ pub(super) fn keyspace_at<K: Key, V>(
     keyspace: &Keyspace<K, V>,
     seq: SeqNo,
 ) -> Result<Option<KeyspaceId>, Error> {
-    let Some(stored) = core.registry.read().at(keyspace.name().as_bytes(), seq) else { return Ok(None) };
+    let Some(stored) = core.registry.read().at(keyspace.name().as_bytes(), seq) else {
+        return Ok(None);
+    };
     match compare(&keyspace.identity(), &stored) {
         None => Ok(Some(stored.id)),
         Some(differs) => Err(Error::KeyspaceMismatch { name: keyspace.name().into(), differs }),

@@ -6,9 +6,11 @@ use super::{
     outcome::{Answer, Outcome},
     slot::Slot,
 };
-use crate::{base::Bytes, codec::CodecError};
+use crate::{
+    base::{Bytes, Never},
+    codec::CodecError,
+};
 use std::{
-    convert::Infallible,
     fmt,
     future::Future,
     pin::Pin,
@@ -20,7 +22,7 @@ use std::{
 ///
 /// Dropping it cancels nothing: the request is carried out all the same.
 #[must_use = "dropping a ticket does not undo the request"]
-pub struct Ticket<T = Bytes, R = Infallible> {
+pub struct Ticket<T = Bytes, R = Never> {
     place: Place,
     decode: fn(&[u8]) -> Result<T, CodecError>,
     rejection: fn(&[u8]) -> Result<R, CodecError>,

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     admission::{keyspaces::compare, shape::check_request},
     base::{
-        Action, Bytes, Expect, IdempotencyKey, Operation, Read, RequestData, Row, Verdict,
+        Action, Bytes, Expect, IdempotencyKey, Never, Operation, Read, RequestData, Row, Verdict,
         limits::{OPERATIONS, check},
     },
     codec::{self, AsKey, Codec, Key, Keyspace, encode_key},
@@ -19,7 +19,6 @@ use crate::{
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
     collections::BTreeMap,
-    convert::Infallible,
     fmt,
     ops::RangeInclusive,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -33,7 +32,7 @@ const PAUSE_MAX: Duration = Duration::from_millis(4);
 
 /// Why a closure ends without committing.
 #[derive(Debug)]
-pub enum Abort<R = Infallible> {
+pub enum Abort<R = Never> {
     /// It refuses: nothing changes, and this is remembered under the key.
     Reject(R),
     /// The engine failed in it: nothing changes, and nothing is remembered.
@@ -135,7 +134,12 @@ impl Transaction<'_> {
     }
 
     /// The newest row, the same each time, noted so that it is validated.
-    fn read<K: Key, V>(&mut self, keyspace: &Keyspace<K, V>, place: u16, key: Bytes) -> Result<Option<Row>, Error> {
+    fn read<K: Key, V>(
+        &mut self,
+        keyspace: &Keyspace<K, V>,
+        place: u16,
+        key: Bytes,
+    ) -> Result<Option<Row>, Error> {
         if let Some(row) = self.seen.get(&(place, key.clone())) {
             return Ok(row.clone());
         }
@@ -148,16 +152,25 @@ impl Transaction<'_> {
     }
 
     /// The row after this transaction's own writes.
-    fn overlay<K: Key, V>(&self, keyspace: &Keyspace<K, V>, place: u16, key: &Bytes, row: Option<Row>) -> Option<Row> {
+    fn overlay<K: Key, V>(
+        &self,
+        keyspace: &Keyspace<K, V>,
+        place: u16,
+        key: &Bytes,
+        row: Option<Row>,
+    ) -> Option<Row> {
         let before = row.clone();
         let mine = self.data.operations.iter().filter(|o| o.keyspace == place && o.key == *key);
         mine.fold(row, |row, operation| match &operation.action {
             Action::Check => row,
             Action::Delete => None,
-            Action::Put(value) => Some(written(before.as_ref(), keyspace.schema_number(), value.clone())),
+            Action::Put(value) => {
+                Some(written(before.as_ref(), keyspace.schema_number(), value.clone()))
+            }
             Action::Add { delta, .. } => {
                 let codec = keyspace.codec();
-                let current = row.and_then(|row| codec::decode_i64(codec, &row.value).ok()).unwrap_or(0);
+                let current =
+                    row.and_then(|row| codec::decode_i64(codec, &row.value).ok()).unwrap_or(0);
                 let sum = codec::encode_i64(codec, current.saturating_add(*delta));
                 Some(written(before.as_ref(), keyspace.schema_number(), sum))
             }
@@ -196,7 +209,11 @@ fn written(before: Option<&Row>, schema: u32, value: Bytes) -> Row {
     Row { value, schema, ..before.cloned().unwrap_or_else(blank) }
 }
 
-fn newest<K: Key, V>(core: &Core, keyspace: &Keyspace<K, V>, key: &[u8]) -> Result<Option<Row>, Error> {
+fn newest<K: Key, V>(
+    core: &Core,
+    keyspace: &Keyspace<K, V>,
+    key: &[u8],
+) -> Result<Option<Row>, Error> {
     let stored = core.registry.read().newest(keyspace.name().as_bytes());
     let Some(stored) = stored else { return Ok(None) };
     if let Some(differs) = compare(&keyspace.identity(), &stored) {
@@ -227,7 +244,8 @@ where
             pause(core, attempt);
             continue;
         }
-        return answer.decode(|bytes| Codec::DEFAULT.decode(bytes), |bytes| Codec::DEFAULT.decode(bytes));
+        return answer
+            .decode(|bytes| Codec::DEFAULT.decode(bytes), |bytes| Codec::DEFAULT.decode(bytes));
     }
     unreachable!("the last attempt returns")
 }

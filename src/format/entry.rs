@@ -49,7 +49,10 @@ fn decode_fields(reader: &mut Reader<'_>, seq: SeqNo) -> Option<Entry> {
     let time = LogTime::new(reader.u64()?);
     let key = match reader.u8()? {
         0 => None,
-        1 => Some((IdempotencyKey::from_bytes(reader.bytes16()?.into())?, decode_fingerprint(reader)?)),
+        1 => Some((
+            IdempotencyKey::from_bytes(reader.bytes16()?.into())?,
+            decode_fingerprint(reader)?,
+        )),
         _ => return None,
     };
     Some(Entry {

@@ -116,7 +116,9 @@ impl GroupHeader {
 
     fn is_possible(&self) -> bool {
         let span = self.last_seq.get().wrapping_sub(self.first_seq.get()).wrapping_add(1);
-        self.body_len as usize <= BODY_MAX && self.durable_g < self.g && span == u64::from(self.entries)
+        self.body_len as usize <= BODY_MAX
+            && self.durable_g < self.g
+            && span == u64::from(self.entries)
     }
 }
 
@@ -164,7 +166,7 @@ impl Link {
             epoch: Epoch::new(reader.u64()?),
             after_crash: reader.u8()? == 1,
         };
-        reader.end().filter(|()| link.end % BLOCK == 0).map(|()| link)
+        reader.end().filter(|()| link.end.is_multiple_of(BLOCK)).map(|()| link)
     }
 }
 

@@ -19,6 +19,7 @@ pub(crate) fn encode(definition: &KeyspaceDefinition) -> Bytes {
 pub(crate) fn decode(value: &[u8]) -> Option<KeyspaceDefinition> {
     let mut reader = Reader::new(value);
     let (id, schema) = (KeyspaceId::new(reader.u32()?), reader.u32()?);
-    let definition = KeyspaceDefinition { id, schema, codec: reader.u8()?, shape: reader.bytes16()?.into() };
+    let definition =
+        KeyspaceDefinition { id, schema, codec: reader.u8()?, shape: reader.bytes16()?.into() };
     reader.end().map(|()| definition)
 }

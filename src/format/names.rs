@@ -45,7 +45,15 @@ mod tests {
         let file = |path: String| path.strip_prefix("segments/").unwrap().to_owned();
         assert_eq!(parse(&file(segment(7))), Some(SegmentName::Named(7)));
         assert_eq!(parse(&file(spare(7))), Some(SegmentName::Spare));
-        for foreign in ["", "7", "spare-", "x", "0000000000000000000a", "00000000000000000000", "99999999999999999999"] {
+        for foreign in [
+            "",
+            "7",
+            "spare-",
+            "x",
+            "0000000000000000000a",
+            "00000000000000000000",
+            "99999999999999999999",
+        ] {
             assert_eq!(parse(foreign), None, "{foreign}");
         }
     }

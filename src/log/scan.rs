@@ -71,8 +71,18 @@ pub(crate) struct Torn {
 /// Why the log is refused.
 #[derive(Debug)]
 pub(crate) enum ScanError<E> {
-    Io { segment: u64, error: io::Error },
-    Corruption { segment: u64, offset: u64, g: u64, last_seq: SeqNo, what: &'static str, vouch: Option<Vouch> },
+    Io {
+        segment: u64,
+        error: io::Error,
+    },
+    Corruption {
+        segment: u64,
+        offset: u64,
+        g: u64,
+        last_seq: SeqNo,
+        what: &'static str,
+        vouch: Option<Vouch>,
+    },
     /// From whom the groups were handed to.
     Consumer(E),
 }
@@ -114,7 +124,9 @@ pub(crate) fn scan<E>(
 }
 
 /// The whole `Link` of each segment that has one.
-fn read_links<E>(segments: &BTreeMap<u64, Segment>) -> Result<BTreeMap<u64, (GroupHeader, Link)>, ScanError<E>> {
+fn read_links<E>(
+    segments: &BTreeMap<u64, Segment>,
+) -> Result<BTreeMap<u64, (GroupHeader, Link)>, ScanError<E>> {
     let mut links = BTreeMap::new();
     for (&number, segment) in segments {
         let io = |error| ScanError::Io { segment: number, error };
@@ -144,15 +156,30 @@ impl Scan<'_> {
             return Ok(());
         }
         let Some((header, _)) = self.links.get(&first) else {
-            return Err(self.corruption(first, DATA, "the first group of the oldest segment is damaged", None));
+            return Err(self.corruption(
+                first,
+                DATA,
+                "the first group of the oldest segment is damaged",
+                None,
+            ));
         };
         (self.out.accepted.g, self.out.accepted.chain) = (header.g - 1, header.chain);
         if header.g > self.known.checkpoint_g + 1 {
             let vouch = Some(Vouch::Checkpoint { g: self.known.checkpoint_g });
-            return Err(self.corruption(first, DATA, "groups between the checkpoint and the oldest segment are missing", vouch));
+            return Err(self.corruption(
+                first,
+                DATA,
+                "groups between the checkpoint and the oldest segment are missing",
+                vouch,
+            ));
         }
         if header.g == self.known.checkpoint_g + 1 && header.chain != self.known.checkpoint_chain {
-            return Err(self.corruption(first, DATA, "this segment does not follow the group the checkpoint was made at", None));
+            return Err(self.corruption(
+                first,
+                DATA,
+                "this segment does not follow the group the checkpoint was made at",
+                None,
+            ));
         }
         Ok(())
     }
@@ -172,7 +199,9 @@ impl Scan<'_> {
         (self.out.accepted.segment, self.out.accepted.end) = (number, DATA);
         self.out.last_g.insert(number, self.out.accepted.g);
         while offset < end {
-            let Some((header, group)) = self.group(segment, &mut window, offset, end)? else { break };
+            let Some((header, group)) = self.group(segment, &mut window, offset, end)? else {
+                break;
+            };
             let position = Position {
                 g: header.g,
                 chain: group::chain(group),
@@ -180,7 +209,8 @@ impl Scan<'_> {
                 end: offset + header.padded_len(),
             };
             self.check_known(&position, offset)?;
-            consume(Group { header, body: &group[HEADER..], position }).map_err(ScanError::Consumer)?;
+            consume(Group { header, body: &group[HEADER..], position })
+                .map_err(ScanError::Consumer)?;
             offset = position.end;
             self.accept(&header, position);
         }
@@ -197,7 +227,8 @@ impl Scan<'_> {
     ) -> Result<Option<(GroupHeader, &'w [u8])>, ScanError<E>> {
         let nonce = segment.header.nonce;
         let io = |error| ScanError::Io { segment: segment.number(), error };
-        let Some(header) = GroupHeader::decode(nonce, window.at(offset, HEADER).map_err(io)?) else {
+        let Some(header) = GroupHeader::decode(nonce, window.at(offset, HEADER).map_err(io)?)
+        else {
             return Ok(None);
         };
         let due = header.g == self.out.accepted.g + 1
@@ -227,11 +258,24 @@ impl Scan<'_> {
     fn check_known<E>(&self, position: &Position, offset: u64) -> Result<(), ScanError<E>> {
         let segment = position.segment;
         if position.g == self.known.checkpoint_g && position.chain != self.known.checkpoint_chain {
-            return Err(self.corruption(segment, offset, "this is not the group the checkpoint was made at", None));
+            return Err(self.corruption(
+                segment,
+                offset,
+                "this is not the group the checkpoint was made at",
+                None,
+            ));
         }
         match &self.known.clean {
-            Some(clean) if clean.g == position.g && (clean.chain, clean.end) != (position.chain, position.end) => {
-                Err(self.corruption(segment, offset, "this is not the group the database was closed at", None))
+            Some(clean)
+                if clean.g == position.g
+                    && (clean.chain, clean.end) != (position.chain, position.end) =>
+            {
+                Err(self.corruption(
+                    segment,
+                    offset,
+                    "this is not the group the database was closed at",
+                    None,
+                ))
             }
             _ => Ok(()),
         }
@@ -239,7 +283,9 @@ impl Scan<'_> {
 
     /// The end of `number` that a later segment's `Link` records.
     fn recorded_end(&self, number: u64) -> Option<u64> {
-        self.later_links(number).find(|(_, (_, link))| link.previous == number).map(|(_, (_, link))| link.end)
+        self.later_links(number)
+            .find(|(_, (_, link))| link.previous == number)
+            .map(|(_, (_, link))| link.end)
     }
 
     fn later_links(&self, number: u64) -> impl Iterator<Item = (&u64, &(GroupHeader, Link))> {
@@ -248,7 +294,9 @@ impl Scan<'_> {
 
     /// The segment that goes on from the end of `number`; `None` when the log ends there.
     fn successor<E>(&self, number: u64) -> Result<Option<u64>, ScanError<E>> {
-        let Some((&next, (header, link))) = self.later_links(number).next() else { return Ok(None) };
+        let Some((&next, (header, link))) = self.later_links(number).next() else {
+            return Ok(None);
+        };
         let accepted = &self.out.accepted;
         let follows = link.previous == number
             && link.end == accepted.end
@@ -259,7 +307,12 @@ impl Scan<'_> {
             return Ok(Some(next));
         }
         let vouch = verdict(&Evidence { link: Some(next), ..self.outside() });
-        Err(self.corruption(number, accepted.end, "groups before a later segment are damaged or missing", vouch))
+        Err(self.corruption(
+            number,
+            accepted.end,
+            "groups before a later segment are damaged or missing",
+            vouch,
+        ))
     }
 
     /// What the checkpoint and `CLEAN` say of the position after the accepted end.
@@ -282,7 +335,12 @@ impl Scan<'_> {
         }
         match verdict(&evidence) {
             None => Ok(()),
-            vouch => Err(self.corruption(last, self.out.accepted.end, "a group that was durable is damaged or missing", vouch)),
+            vouch => Err(self.corruption(
+                last,
+                self.out.accepted.end,
+                "a group that was durable is damaged or missing",
+                vouch,
+            )),
         }
     }
 
@@ -305,8 +363,21 @@ impl Scan<'_> {
         Ok(())
     }
 
-    fn corruption<E>(&self, segment: u64, offset: u64, what: &'static str, vouch: Option<Vouch>) -> ScanError<E> {
-        ScanError::Corruption { segment, offset, g: self.out.accepted.g + 1, last_seq: self.out.last_seq, what, vouch }
+    fn corruption<E>(
+        &self,
+        segment: u64,
+        offset: u64,
+        what: &'static str,
+        vouch: Option<Vouch>,
+    ) -> ScanError<E> {
+        ScanError::Corruption {
+            segment,
+            offset,
+            g: self.out.accepted.g + 1,
+            last_seq: self.out.last_seq,
+            what,
+            vouch,
+        }
     }
 }
 

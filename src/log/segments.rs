@@ -45,7 +45,9 @@ pub(crate) fn list(disk: &dyn Disk) -> io::Result<Listing> {
     for listed in disk.list(names::SEGMENTS)? {
         match names::parse(&listed.name) {
             Some(SegmentName::Named(number)) => listing.named.push(number),
-            Some(SegmentName::Spare) => listing.spares.push(format!("{}/{}", names::SEGMENTS, listed.name)),
+            Some(SegmentName::Spare) => {
+                listing.spares.push(format!("{}/{}", names::SEGMENTS, listed.name))
+            }
             None => listing.foreign.push(listed.name),
         }
     }
@@ -64,7 +66,9 @@ pub(crate) fn open(
     (lowest..=highest)
         .map(|number| match numbers.binary_search(&number) {
             Ok(_) => open_one(disk, uuid, number).map(|segment| (number, segment)),
-            Err(_) => Err(SegmentFault::Damaged { number, offset: 0, what: "the file is missing".into() }),
+            Err(_) => {
+                Err(SegmentFault::Damaged { number, offset: 0, what: "the file is missing".into() })
+            }
         })
         .collect()
 }
@@ -82,14 +86,21 @@ fn open_one(disk: &dyn Disk, uuid: u128, number: u64) -> Result<Segment, Segment
     let length = file.len().map_err(io)?;
     let mut bytes = vec![0; DATA.min(length) as usize];
     file.read_exact_at(0, &mut bytes).map_err(io)?;
-    let header = SegmentHeader::decode(&bytes).ok_or_else(|| damaged("neither copy of the header is whole"))?;
+    let header = SegmentHeader::decode(&bytes)
+        .ok_or_else(|| damaged("neither copy of the header is whole"))?;
     match header {
         SegmentHeader { version, .. } if version != VERSION => {
             Err(SegmentFault::UnsupportedFormat { file: path, version })
         }
-        SegmentHeader { uuid: other, .. } if other != uuid => Err(damaged("it belongs to another database")),
-        SegmentHeader { number: other, .. } if other != number => Err(damaged("it is another segment under this name")),
-        SegmentHeader { bytes, .. } if bytes != length => Err(damaged("the file does not have the length it was made with")),
+        SegmentHeader { uuid: other, .. } if other != uuid => {
+            Err(damaged("it belongs to another database"))
+        }
+        SegmentHeader { number: other, .. } if other != number => {
+            Err(damaged("it is another segment under this name"))
+        }
+        SegmentHeader { bytes, .. } if bytes != length => {
+            Err(damaged("the file does not have the length it was made with"))
+        }
         header => Ok(Segment { header, file }),
     }
 }
@@ -109,7 +120,8 @@ pub(crate) fn prepare(
         _ => {}
     }
     let file = disk.create(&path)?;
-    let header = SegmentHeader { version: VERSION, uuid, number, bytes: format::blocks(bytes), nonce };
+    let header =
+        SegmentHeader { version: VERSION, uuid, number, bytes: format::blocks(bytes), nonce };
     let made = (|| {
         let zeros = vec![0; CHUNK.min(header.bytes as usize)];
         for offset in (0..header.bytes).step_by(CHUNK) {

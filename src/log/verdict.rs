@@ -80,8 +80,12 @@ mod tests {
     fn every_row_of_the_table() {
         for row in 0..16u8 {
             let yes = |bit: u8, value| (row & 1 << bit != 0).then_some(value);
-            let evidence =
-                Evidence { checkpoint: yes(0, 1), clean: yes(1, 2), link: yes(2, 3), later: yes(3, 4) };
+            let evidence = Evidence {
+                checkpoint: yes(0, 1),
+                clean: yes(1, 2),
+                link: yes(2, 3),
+                later: yes(3, 4),
+            };
             let expected = match row.trailing_zeros() {
                 0 => Some(Vouch::Checkpoint { g: 1 }),
                 1 => Some(Vouch::Clean { g: 2 }),

@@ -81,7 +81,17 @@ impl Writer {
     ) -> Self {
         let durable_g = position.g;
         let current = None;
-        Self { disk, epoch, after_crash, current, position, durable_g, marked_clean, last_g, digest }
+        Self {
+            disk,
+            epoch,
+            after_crash,
+            current,
+            position,
+            durable_g,
+            marked_clean,
+            last_g,
+            digest,
+        }
     }
 
     /// Bytes of groups that still fit into the segment in use.
@@ -100,7 +110,12 @@ impl Writer {
 
     /// Seals the entries that stand behind the first [`HEADER`] bytes of `group` and makes them durable, in `next` if
     /// the segment in use has no room for them. Blocks; writes once (twice into a new segment) and syncs once.
-    pub(crate) fn append(&mut self, group: &mut Vec<u8>, sealing: Sealing, next: Option<Segment>) -> io::Result<Position> {
+    pub(crate) fn append(
+        &mut self,
+        group: &mut Vec<u8>,
+        sealing: Sealing,
+        next: Option<Segment>,
+    ) -> io::Result<Position> {
         let linked = self.room() < group::padded_len(group.len() - HEADER);
         if linked {
             self.link(next, sealing.first_seq)?;
@@ -198,7 +213,8 @@ impl Writer {
     }
 
     fn write(&mut self, group: &mut Vec<u8>, header: GroupHeader) -> io::Result<()> {
-        let segment = self.current.as_ref().expect("a segment is in use before anything is written");
+        let segment =
+            self.current.as_ref().expect("a segment is in use before anything is written");
         header.seal(segment.header.nonce, group);
         let chain = group::chain(group);
         group.resize(blocks(group.len() as u64) as usize, 0);
@@ -210,7 +226,11 @@ impl Writer {
     }
 
     fn sync(&mut self) -> io::Result<Position> {
-        self.current.as_ref().expect("a segment is in use before anything is synced").file.sync_data()?;
+        self.current
+            .as_ref()
+            .expect("a segment is in use before anything is synced")
+            .file
+            .sync_data()?;
         self.durable_g = self.position.g;
         Ok(self.position)
     }

@@ -81,7 +81,10 @@ fn read_small(disk: &dyn Disk, name: &str, bytes: usize) -> Result<Vec<u8>, Open
 }
 
 /// Opens a file of ours; one that is not a plain file with one name is damage.
-pub(crate) fn open(disk: &dyn Disk, name: &str) -> Result<std::sync::Arc<dyn crate::disk::File>, OpenError> {
+pub(crate) fn open(
+    disk: &dyn Disk,
+    name: &str,
+) -> Result<std::sync::Arc<dyn crate::disk::File>, OpenError> {
     disk.open(name).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => OpenError::corrupt(name, "the file is missing"),
         io::ErrorKind::InvalidInput => OpenError::corrupt(name, error.to_string()),
@@ -107,7 +110,11 @@ fn check_half_created(disk: &dyn Disk, listed: &[Listed]) -> Result<(), OpenErro
     }
     let segments = segments::list(disk).map_err(OpenError::io("listing the segments"))?;
     if let Some(foreign) = segments.foreign.first() {
-        let what = format!("it holds {:?} and no {}", format!("{}/{foreign}", names::SEGMENTS), names::IDENTITY);
+        let what = format!(
+            "it holds {:?} and no {}",
+            format!("{}/{foreign}", names::SEGMENTS),
+            names::IDENTITY
+        );
         return Err(OpenError::NotADatabase { what });
     }
     if segments.named.iter().any(|&number| number > 1) {
@@ -118,7 +125,11 @@ fn check_half_created(disk: &dyn Disk, listed: &[Listed]) -> Result<(), OpenErro
 
 /// Makes a database, from whatever an unfinished creation left. `IDENTITY` comes last, so that without it there is
 /// nothing to lose.
-fn create(disk: &dyn Disk, entropy: &dyn Entropy, cache_bytes: usize) -> Result<Identity, OpenError> {
+fn create(
+    disk: &dyn Disk,
+    entropy: &dyn Entropy,
+    cache_bytes: usize,
+) -> Result<Identity, OpenError> {
     let io = || OpenError::io("creating the database");
     let uuid = entropy.random().map_err(io())?;
     let identity = Identity { version: VERSION, uuid };
@@ -127,7 +138,8 @@ fn create(disk: &dyn Disk, entropy: &dyn Entropy, cache_bytes: usize) -> Result<
         _ => {}
     }
     let leftovers = segments::list(disk).map_err(io())?;
-    for name in leftovers.named.iter().map(|&number| names::segment(number)).chain(leftovers.spares) {
+    for name in leftovers.named.iter().map(|&number| names::segment(number)).chain(leftovers.spares)
+    {
         disk.remove(&name).map_err(io())?;
     }
     remove_if_there(disk, names::CHECKPOINT).map_err(io())?;

@@ -1,10 +1,10 @@
 //! Why a directory was not opened.
 
+use crate::{base::SeqNo, format::names};
 use crate::{
     checkpoint::CheckpointError,
     log::{scan::ScanError, segments::SegmentFault, verdict::Vouch},
 };
-use crate::{base::SeqNo, format::names};
 use std::io;
 
 /// Why a directory was not opened. Nothing in it was changed.
@@ -38,7 +38,12 @@ impl OpenError {
     }
 
     pub(crate) fn corrupt(file: &str, evidence: impl Into<String>) -> Self {
-        Self::Corruption(Corruption { file: file.into(), offset: 0, after_seq: None, evidence: evidence.into() })
+        Self::Corruption(Corruption {
+            file: file.into(),
+            offset: 0,
+            after_seq: None,
+            evidence: evidence.into(),
+        })
     }
 
     pub(crate) fn checkpoint(error: CheckpointError) -> Self {
@@ -53,7 +58,9 @@ impl From<SegmentFault> for OpenError {
     fn from(fault: SegmentFault) -> Self {
         match fault {
             SegmentFault::Io { file, error } => Self::io(format!("opening {file}"))(error),
-            SegmentFault::UnsupportedFormat { file, version } => Self::UnsupportedFormat { file, version },
+            SegmentFault::UnsupportedFormat { file, version } => {
+                Self::UnsupportedFormat { file, version }
+            }
             SegmentFault::Damaged { number, offset, what } => Self::Corruption(Corruption {
                 file: names::segment(number),
                 offset,
@@ -68,7 +75,9 @@ impl From<ScanError<Self>> for OpenError {
     fn from(error: ScanError<Self>) -> Self {
         match error {
             ScanError::Consumer(error) => error,
-            ScanError::Io { segment, error } => Self::io(format!("reading {}", names::segment(segment)))(error),
+            ScanError::Io { segment, error } => {
+                Self::io(format!("reading {}", names::segment(segment)))(error)
+            }
             ScanError::Corruption { segment, offset, g, last_seq, what, vouch } => {
                 Self::Corruption(Corruption {
                     file: names::segment(segment),

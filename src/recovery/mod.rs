@@ -11,7 +11,7 @@ mod report;
 mod settle;
 mod start;
 
-pub(crate) use error::{Corruption, OpenError};
+pub(crate) use error::OpenError;
 pub use report::{Phases, RecoveryReport, TornTail, Verdict};
 
 use crate::{
@@ -56,7 +56,11 @@ pub(crate) struct Recovered {
 }
 
 /// Opens the directory, or refuses and changes nothing in it.
-pub(crate) fn open(machine: &Machine, cache_bytes: usize, segment_bytes: u64) -> Result<Recovered, OpenError> {
+pub(crate) fn open(
+    machine: &Machine,
+    cache_bytes: usize,
+    segment_bytes: u64,
+) -> Result<Recovered, OpenError> {
     let disk = &*machine.disk;
     let lock = disk.lock().map_err(|error| match error.kind() {
         io::ErrorKind::WouldBlock => OpenError::Locked,
@@ -69,8 +73,8 @@ pub(crate) fn open(machine: &Machine, cache_bytes: usize, segment_bytes: u64) ->
     }
     let settle_us = watch.lap();
     let file = directory::open(disk, names::CHECKPOINT)?;
-    let checkpoint = Checkpoint::open_held(file, cache_bytes).map_err(OpenError::checkpoint)?;
-    match plan(disk, directory, &checkpoint, &mut watch) {
+    let mut checkpoint = Checkpoint::open_held(file, cache_bytes).map_err(OpenError::checkpoint)?;
+    match plan(disk, directory, &mut checkpoint, &mut watch) {
         Ok(mut plan) => {
             plan.report.phases.settle_us = settle_us;
             apply(plan, machine, lock, checkpoint, segment_bytes, &mut watch)
@@ -97,17 +101,22 @@ struct Plan {
 fn plan(
     disk: &dyn Disk,
     directory: Directory,
-    checkpoint: &Checkpoint,
+    checkpoint: &mut Checkpoint,
     watch: &mut Watch<'_>,
 ) -> Result<Plan, OpenError> {
     let uuid = directory.identity.uuid;
+    checkpoint.check_pages().map_err(OpenError::checkpoint)?;
     let reader = checkpoint.reader().map_err(OpenError::checkpoint)?;
     let meta = reader.meta().clone();
     check_meta(&meta, uuid)?;
     let mut fold = start::fold(&meta, &reader).map_err(OpenError::checkpoint)?;
-    let verified = checkpoint::verify(&reader, &mut fold.hasher, |_| {}).map_err(OpenError::checkpoint)?;
+    let verified =
+        checkpoint::verify(&reader, &mut fold.hasher, |_| {}).map_err(OpenError::checkpoint)?;
     if meta.digest_version == digest::VERSION && verified.digest != meta.digest {
-        return Err(OpenError::corrupt(names::CHECKPOINT, "its rows do not have the state digest it records"));
+        return Err(OpenError::corrupt(
+            names::CHECKPOINT,
+            "its rows do not have the state digest it records",
+        ));
     }
     let checkpoint_us = watch.lap();
 
@@ -116,7 +125,8 @@ fn plan(
         let what = "a file that is not ours is among the segments";
         return Err(OpenError::corrupt(&format!("{}/{foreign}", names::SEGMENTS), what));
     }
-    let needed = listing.named.iter().copied().filter(|&number| number >= meta.trim).collect::<Vec<_>>();
+    let needed =
+        listing.named.iter().copied().filter(|&number| number >= meta.trim).collect::<Vec<_>>();
     let segments = segments::open(disk, uuid, meta.trim, &needed)?;
     let known = Known {
         checkpoint_g: meta.applied_g,
@@ -149,7 +159,10 @@ fn plan(
 
 fn check_meta(meta: &Meta, uuid: u128) -> Result<(), OpenError> {
     if meta.format != VERSION {
-        return Err(OpenError::UnsupportedFormat { file: names::CHECKPOINT.into(), version: meta.format });
+        return Err(OpenError::UnsupportedFormat {
+            file: names::CHECKPOINT.into(),
+            version: meta.format,
+        });
     }
     if meta.uuid != uuid {
         return Err(OpenError::corrupt(names::CHECKPOINT, "it belongs to another database"));
@@ -198,7 +211,8 @@ fn apply(
     let disk = &machine.disk;
     let after_crash = matches!(report.verdict, Verdict::Unclean | Verdict::TornTail);
     checkpoint.release().map_err(OpenError::checkpoint)?;
-    clear(&**disk, &listing, reader.meta().trim).map_err(OpenError::io("removing what is no longer needed"))?;
+    clear(&**disk, &listing, reader.meta().trim)
+        .map_err(OpenError::io("removing what is no longer needed"))?;
 
     let last_seq = scanned.last_seq.max(fold.applied);
     let gap = if after_crash { UNSYNCED_ENTRIES } else { 1 };
@@ -248,7 +262,8 @@ fn last_groups(scanned: &Scanned, segments: &BTreeMap<u64, Segment>) -> BTreeMap
 
 /// Removes spares, unfinished files and segments below the one the checkpoint needs.
 fn clear(disk: &dyn Disk, listing: &segments::Listing, trim: u64) -> io::Result<()> {
-    let trimmed = listing.named.iter().filter(|&&number| number < trim).map(|&number| names::segment(number));
+    let trimmed =
+        listing.named.iter().filter(|&&number| number < trim).map(|&number| names::segment(number));
     for name in listing.spares.iter().cloned().chain(trimmed) {
         disk.remove(&name)?;
     }

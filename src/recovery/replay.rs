@@ -53,7 +53,9 @@ impl Replay<'_> {
         for position in 0..u64::from(group.header.entries) {
             let seq = SeqNo::new(group.header.first_seq.get() + position);
             let entry = entry::decode(&mut body, seq)
-                .filter(|entry| entry.operations.iter().all(|o| usize::from(o.keyspace) < entry.keyspaces.len()))
+                .filter(|entry| {
+                    entry.operations.iter().all(|o| usize::from(o.keyspace) < entry.keyspaces.len())
+                })
                 .ok_or_else(|| self.corrupt(group, "an entry does not parse"))?;
             let over = Over { fold: &self.fold, base: self.base };
             let changes = Draft::changes(&entry, &over).map_err(OpenError::checkpoint)?;
@@ -72,7 +74,10 @@ impl Replay<'_> {
         if group.header.digest == self.fold.digest.0 {
             return Ok(());
         }
-        Err(self.corrupt(group, "the state after this group does not have the digest the group records"))
+        Err(self.corrupt(
+            group,
+            "the state after this group does not have the digest the group records",
+        ))
     }
 
     fn corrupt(&self, group: &Group<'_>, what: &str) -> OpenError {

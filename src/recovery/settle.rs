@@ -15,7 +15,11 @@ pub(crate) fn settle(disk: &dyn Disk) -> io::Result<()> {
             other => other?,
         };
         for listed in listed.iter().filter(|listed| listed.kind == ListedKind::File) {
-            let name = if folder.is_empty() { listed.name.clone() } else { format!("{folder}/{}", listed.name) };
+            let name = if folder.is_empty() {
+                listed.name.clone()
+            } else {
+                format!("{folder}/{}", listed.name)
+            };
             // A file that can't be opened is judged when its turn comes.
             if let Ok(file) = disk.open(&name) {
                 file.sync_data()?;

@@ -14,7 +14,8 @@ const CHUNK: usize = 256;
 /// A fold that stands where the checkpoint does.
 pub(crate) fn fold(meta: &Meta, reader: &Reader) -> Result<Fold, CheckpointError> {
     let registry = keyspaces(meta.applied_seq, reader)?;
-    let mut counts = BTreeMap::from([(KeyspaceId::DIRECTORY, reader.count(KeyspaceId::DIRECTORY)?)]);
+    let mut counts =
+        BTreeMap::from([(KeyspaceId::DIRECTORY, reader.count(KeyspaceId::DIRECTORY)?)]);
     for (_, definition) in registry.all(meta.applied_seq) {
         counts.insert(definition.id, reader.count(definition.id)?);
     }
@@ -45,9 +46,10 @@ fn keyspaces(applied: SeqNo, reader: &Reader) -> Result<Registry, CheckpointErro
         let Some((last, _)) = rows.last() else { return Ok(registry) };
         after = last.to_vec();
         for (name, row) in &rows {
-            let definition = keyspace::decode(&row.value).ok_or_else(|| CheckpointError::Damaged {
-                what: "records: the definition of a keyspace does not parse".into(),
-            })?;
+            let definition =
+                keyspace::decode(&row.value).ok_or_else(|| CheckpointError::Damaged {
+                    what: "records: the definition of a keyspace does not parse".into(),
+                })?;
             registry.define(applied, name, &definition);
         }
     }

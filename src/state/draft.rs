@@ -1,11 +1,11 @@
 //! What an entry does to each record it touches, worked out before anything is changed.
 
 use crate::base::{
-    Action, Bytes, Entry, KeyspaceDefinition, KeyspaceId, KeyspaceRef, LogTime, Operation, Row,
+    self, Action, Bytes, KeyspaceDefinition, KeyspaceId, KeyspaceRef, LogTime, Operation, Row,
     SeqNo, StoredOutcome, Version,
 };
 use crate::format::keyspace;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map::Entry};
 
 /// Where rows are read from.
 pub(crate) trait Records {
@@ -52,11 +52,15 @@ impl Draft {
     }
 
     /// The changes of a committed entry; none of a refused one.
-    pub(crate) fn changes<R: Records>(entry: &Entry, records: &R) -> Result<Vec<Change>, R::Error> {
+    pub(crate) fn changes<R: Records>(
+        entry: &base::Entry,
+        records: &R,
+    ) -> Result<Vec<Change>, R::Error> {
         if let StoredOutcome::Rejected(_) = entry.outcome {
             return Ok(Vec::new());
         }
-        let mut draft = Self::new(Stamp { seq: entry.seq, time: entry.time, actor: entry.actor.clone() });
+        let mut draft =
+            Self::new(Stamp { seq: entry.seq, time: entry.time, actor: entry.actor.clone() });
         for keyspace in &entry.keyspaces {
             draft.define(keyspace, records)?;
         }
@@ -75,17 +79,21 @@ impl Draft {
         key: &Bytes,
         records: &R,
     ) -> Result<(), R::Error> {
-        let place = (keyspace, key.clone());
-        if !self.touched.contains_key(&place) {
+        if let Entry::Vacant(place) = self.touched.entry((keyspace, key.clone())) {
             let old = records.record(keyspace, key)?;
-            self.touched.insert(place, Touched { new: old.clone(), old, mutated: false });
+            place.insert(Touched { new: old.clone(), old, mutated: false });
         }
         Ok(())
     }
 
     /// Defines a keyspace, or raises its schema number, where the entry says so.
-    pub(crate) fn define<R: Records>(&mut self, keyspace: &KeyspaceRef, records: &R) -> Result<(), R::Error> {
-        let Some(identity) = keyspace.identity.as_ref().filter(|_| keyspace.id != KeyspaceId::NONE) else {
+    pub(crate) fn define<R: Records>(
+        &mut self,
+        keyspace: &KeyspaceRef,
+        records: &R,
+    ) -> Result<(), R::Error> {
+        let Some(identity) = keyspace.identity.as_ref().filter(|_| keyspace.id != KeyspaceId::NONE)
+        else {
             return Ok(());
         };
         let definition = KeyspaceDefinition {
@@ -113,8 +121,12 @@ impl Draft {
     pub(crate) fn play(&mut self, keyspace: &KeyspaceRef, operation: &Operation) {
         match &operation.action {
             Action::Check => {}
-            Action::Put(value) => self.put(keyspace.id, &operation.key, value.clone(), keyspace.schema),
-            Action::Add { sum, .. } => self.put(keyspace.id, &operation.key, sum.clone(), keyspace.schema),
+            Action::Put(value) => {
+                self.put(keyspace.id, &operation.key, value.clone(), keyspace.schema)
+            }
+            Action::Add { sum, .. } => {
+                self.put(keyspace.id, &operation.key, sum.clone(), keyspace.schema)
+            }
             Action::Delete => {
                 let touched = self.touched(keyspace.id, &operation.key);
                 (touched.new, touched.mutated) = (None, true);
@@ -125,7 +137,9 @@ impl Draft {
     pub(crate) fn into_changes(self) -> Vec<Change> {
         self.touched
             .into_iter()
-            .filter(|(_, touched)| touched.mutated && (touched.old.is_some() || touched.new.is_some()))
+            .filter(|(_, touched)| {
+                touched.mutated && (touched.old.is_some() || touched.new.is_some())
+            })
             .map(|((keyspace, key), Touched { old, new, .. })| Change { keyspace, key, old, new })
             .collect()
     }
@@ -140,6 +154,8 @@ impl Draft {
     }
 
     fn touched(&mut self, keyspace: KeyspaceId, key: &Bytes) -> &mut Touched {
-        self.touched.get_mut(&(keyspace, key.clone())).expect("a record is loaded before it is played")
+        self.touched
+            .get_mut(&(keyspace, key.clone()))
+            .expect("a record is loaded before it is played")
     }
 }

@@ -6,9 +6,7 @@ use super::{
     memtable::{Horizon, Memtable, Seen},
     registry::Registry,
 };
-use crate::base::{
-    Entry, KeyspaceDefinition, KeyspaceId, LogTime, Row, SeqNo, StoredOutcome, WindowRow,
-};
+use crate::base::{Entry, KeyspaceDefinition, KeyspaceId, LogTime, Row, SeqNo, WindowRow};
 use crate::format::keyspace;
 use parking_lot::RwLock;
 use std::{collections::BTreeMap, sync::Arc};
@@ -85,11 +83,6 @@ impl Fold {
     pub(crate) fn keyspace(&self, name: &[u8]) -> Option<KeyspaceDefinition> {
         self.registry.read().newest(name)
     }
-}
-
-/// Whether an entry changed records, for counting.
-pub(crate) fn is_committed(entry: &Entry) -> bool {
-    matches!(entry.outcome, StoredOutcome::Committed(_))
 }
 
 /// Rows of the memtables first, then of `base`.

@@ -89,7 +89,14 @@ impl Horizon<'_> {
 
 impl Memtable {
     /// Sets a record. For the one writer.
-    pub(crate) fn put(&self, keyspace: KeyspaceId, key: &Bytes, seq: SeqNo, row: Seen, horizon: Horizon<'_>) {
+    pub(crate) fn put(
+        &self,
+        keyspace: KeyspaceId,
+        key: &Bytes,
+        seq: SeqNo,
+        row: Seen,
+        horizon: Horizon<'_>,
+    ) {
         let cost = row.as_ref().map_or(0, |row| row.value.len() + row.actor.len());
         let mut tables = self.tables.write();
         let records = tables.records.entry(keyspace).or_default();
@@ -108,7 +115,13 @@ impl Memtable {
     }
 
     /// Sets the number of records of a keyspace. For the one writer.
-    pub(crate) fn set_count(&self, keyspace: KeyspaceId, seq: SeqNo, count: u64, horizon: Horizon<'_>) {
+    pub(crate) fn set_count(
+        &self,
+        keyspace: KeyspaceId,
+        seq: SeqNo,
+        count: u64,
+        horizon: Horizon<'_>,
+    ) {
         let mut tables = self.tables.write();
         match tables.counts.get_mut(&keyspace) {
             Some(versions) => versions.push(seq, count, horizon),
@@ -128,7 +141,12 @@ impl Memtable {
 
     /// The record as of the entry that `at` gives, which is asked once the rows stand still; `None` when this memtable
     /// does not know.
-    pub(crate) fn record(&self, keyspace: KeyspaceId, key: &[u8], at: impl FnOnce() -> SeqNo) -> Option<Seen> {
+    pub(crate) fn record(
+        &self,
+        keyspace: KeyspaceId,
+        key: &[u8],
+        at: impl FnOnce() -> SeqNo,
+    ) -> Option<Seen> {
         let tables = self.tables.read();
         tables.records.get(&keyspace)?.get(key)?.at(at()).cloned()
     }
@@ -154,7 +172,9 @@ impl Memtable {
     ) -> Vec<(Bytes, Seen)> {
         let tables = self.tables.read();
         let Some(records) = tables.records.get(&keyspace) else { return Vec::new() };
-        let seen = |(key, versions): (&Bytes, &Versions<Seen>)| Some((key.clone(), versions.at(seq)?.clone()));
+        let seen = |(key, versions): (&Bytes, &Versions<Seen>)| {
+            Some((key.clone(), versions.at(seq)?.clone()))
+        };
         let range = records.range::<[u8], _>(bounds);
         if reverse {
             range.rev().filter_map(seen).take(limit).collect()
@@ -179,9 +199,13 @@ pub(crate) struct Frozen<'a>(&'a Tables);
 
 impl<'a> Frozen<'a> {
     /// Every record, in order.
-    pub(crate) fn records(&self) -> impl Iterator<Item = (KeyspaceId, &'a [u8], Option<&'a Row>)> + use<'a> {
+    pub(crate) fn records(
+        &self,
+    ) -> impl Iterator<Item = (KeyspaceId, &'a [u8], Option<&'a Row>)> + use<'a> {
         self.0.records.iter().flat_map(|(&keyspace, records)| {
-            records.iter().map(move |(key, versions)| (keyspace, &key[..], versions.newest.1.as_ref()))
+            records
+                .iter()
+                .map(move |(key, versions)| (keyspace, &key[..], versions.newest.1.as_ref()))
         })
     }
 
@@ -233,6 +257,9 @@ mod tests {
         let mut versions = Versions::new(seq(2), 'a');
         versions.push(seq(5), 'b', Horizon { durable: seq(2), snapshots: &[] });
         let at = |n| versions.at(seq(n)).copied();
-        assert_eq!([at(1), at(2), at(4), at(5), at(9)], [None, Some('a'), Some('a'), Some('b'), Some('b')]);
+        assert_eq!(
+            [at(1), at(2), at(4), at(5), at(9)],
+            [None, Some('a'), Some('a'), Some('b'), Some('b')]
+        );
     }
 }

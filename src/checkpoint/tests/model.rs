@@ -6,7 +6,7 @@ use crate::{
         Bytes, Epoch, Fingerprint, KeyspaceId, LogTime, Row, SeqNo, StoredOutcome, StoredRejection,
         Version, WindowRow,
     },
-    checkpoint::{Changes, Checkpoint, CheckpointError, Meta, Verified, verify},
+    checkpoint::{Changes, Checkpoint, CheckpointError, Meta, verify, verify::Verified},
     state::digest::{self, RowHasher, StateDigest},
 };
 use std::{

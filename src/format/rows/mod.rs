@@ -32,6 +32,7 @@ pub(crate) enum RowTag {
     Meta = 4,
 }
 
+#[cfg(test)]
 /// Puts a checksum before `body`.
 pub(crate) fn seal(tag: RowTag, key: &[u8], body: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(CRC_BYTES + body.len());
