@@ -1,0 +1,66 @@
+//! Power cuts at every I/O, and everything a power cut can leave. See `steadfast::testing::crash` for what is checked.
+
+use std::time::Instant;
+use steadfast::testing::crash::{Campaign, Failure, Start, Step, Summary, lives, trace};
+
+/// A campaign that explored nothing must not look like a pass.
+fn assert_passed(name: &str, (summary, failures): (Summary, Vec<Failure>), began: Instant) {
+    println!("{name}: {summary}, {:.1} s", began.elapsed().as_secs_f64());
+    for failure in &failures {
+        println!("{failure}");
+    }
+    assert_eq!((summary.refusals, summary.losses, summary.violations), (0, 0, 0), "see above");
+    assert!(failures.is_empty());
+    assert!(summary.sequences > 0 && summary.crashes > 0 && summary.subsets > 0);
+    assert!(summary.images > 0 && summary.openings > 0);
+    assert!(summary.recovery_crashes > 0, "no recovery was cut off");
+}
+
+fn campaign(start: Start, longest: usize) -> Campaign {
+    Campaign { seed: 1, start, longest, samples: 64, threads: 2 }
+}
+
+#[test]
+fn every_crash_of_a_creation_and_of_the_first_step() {
+    let began = Instant::now();
+    assert_passed("creation", campaign(Start::Empty, 1).run(), began);
+}
+
+#[test]
+fn every_crash_after_a_crash() {
+    let began = Instant::now();
+    let (summary, failures) = campaign(Start::Torn, 1).run();
+    assert!(summary.torn_tails > 0, "no torn tail was ever seen");
+    assert_passed("after a crash", (summary, failures), began);
+}
+
+#[test]
+fn every_crash_of_every_two_steps() {
+    let began = Instant::now();
+    let (summary, failures) = campaign(Start::Closed, 2).run();
+    assert_eq!(summary.sequences as usize, 1 + Step::ALL.len() * (1 + Step::ALL.len()));
+    assert!(summary.torn_tails > 0, "no torn tail was ever seen");
+    assert_passed("two steps", (summary, failures), began);
+}
+
+#[test]
+fn random_lives() {
+    let began = Instant::now();
+    let mut total = (Summary::default(), Vec::new());
+    for seed in 0..20 {
+        let (summary, failures) = lives(seed, 4);
+        total.0 += summary;
+        total.1.extend(failures);
+    }
+    assert_passed("random lives", total, began);
+}
+
+#[test]
+fn one_seed_does_the_same_to_the_disk() {
+    for seed in 0..6 {
+        let first = trace(seed);
+        assert!(first.len() > 20);
+        assert_eq!(first, trace(seed), "seed {seed}");
+    }
+    assert_ne!(trace(1), trace(4));
+}
