@@ -43,11 +43,16 @@ fn every_crash_of_every_two_steps() {
     assert_passed("two steps", (summary, failures), began);
 }
 
+/// How many random lives: more of them with `STEADFAST_SEEDS=2000 cargo test --release random_lives`.
+fn seeds() -> u64 {
+    std::env::var("STEADFAST_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(20)
+}
+
 #[test]
 fn random_lives() {
     let began = Instant::now();
     let mut total = (Summary::default(), Vec::new());
-    for seed in 0..20 {
+    for seed in 0..seeds() {
         let (summary, failures) = lives(seed, 4);
         total.0 += summary;
         total.1.extend(failures);

@@ -1,7 +1,7 @@
 //! Many crashes: all of some kind, or random ones.
 
 use super::{
-    case::{Case, Failure},
+    case::{Case, End, Failure},
     oracle::{Oracle, Problem, caught, few},
     session::{Ended, Start, World},
     step::Step,
@@ -107,27 +107,27 @@ impl Campaign {
         let case = self.case(steps, call);
         let ended = caught(|| world.run(steps, Some(call)));
         let cut_off = ended.map_err(|problem| case.failure(problem, vec![], vec![]))?.world;
-        let failure = |choice: Choice, problem: Problem| {
+        let failure = |end: End, problem: Problem| {
             let disk = &cut_off.disk;
-            Case { choice, ..case.clone() }.failure(problem, disk.describe_pending(), disk.trace())
+            Case { end, ..case.clone() }.failure(problem, disk.describe_pending(), disk.trace())
         };
-        for choice in choices(&cut_off.disk, call, self.samples) {
+        let salt =
+            call | u64::from(steps.iter().fold(0u32, |all, step| all * 16 + *step as u32)) << 16;
+        let all = choices(&cut_off.disk, self.seed << 48 ^ salt, self.samples);
+        let all = all.into_iter().map(|choice| (End::PowerCut(choice), false));
+        let few = few(&cut_off.disk, call).into_iter().map(|choice| (End::PowerCut(choice), true));
+        for (end, crash_again) in all.chain(few).chain([(End::Kill, true)]) {
             oracle.summary.subsets += 1;
             oracle
-                .check(&cut_off.after(&choice), false)
-                .map_err(|problem| failure(choice, problem))?;
-        }
-        for choice in few(&cut_off.disk, call) {
-            oracle
-                .check(&cut_off.after(&choice), true)
-                .map_err(|problem| failure(choice, problem))?;
+                .check(&cut_off.after(&end), crash_again)
+                .map_err(|problem| failure(end, problem))?;
         }
         Ok(())
     }
 
     fn case(&self, steps: &[Step], crash_at: u64) -> Case {
         let Self { seed, start, .. } = *self;
-        Case { seed, start, steps: steps.to_vec(), crash_at, choice: Choice::None, again: None }
+        Case { seed, start, steps: steps.to_vec(), crash_at, end: End::Kill, again: None }
     }
 }
 
@@ -152,7 +152,8 @@ fn sequences(longest: usize) -> Vec<Vec<Step>> {
 /// The ways a disk may come up: all subsets of what is pending, or samples where there are too many.
 fn choices(disk: &SimDisk, salt: u64, samples: usize) -> Vec<Choice> {
     let (units, telling) = (disk.pending_units(), disk.telling_units());
-    let seeded = |count: usize| (0..count as u64).map(move |n| Choice::Seeded(salt << 16 | n));
+    let seeded =
+        |count: usize| (0..count as u64).map(move |n| Choice::Seeded(salt.wrapping_mul(64) | n));
     let damaging = if units == 0 { 0 } else { DAMAGING };
     if telling.len() <= EXHAUSTIVE_UNITS {
         let subsets = (0..1u32 << telling.len()).map(|kept| {
@@ -251,12 +252,15 @@ impl Life {
         let mut cut_off = ended.map_err(|problem| failed(call, problem))?.world;
         self.oracle.summary.crashes += 1;
         loop {
-            let choice = Choice::Seeded(self.below(u64::MAX));
-            let world = cut_off.after(&choice);
+            let end = match self.below(8) {
+                0 => End::Kill,
+                _ => End::PowerCut(Choice::Seeded(self.below(u64::MAX))),
+            };
+            let world = cut_off.after(&end);
             self.oracle.summary.subsets += 1;
             self.oracle.check(&world, false).map_err(|problem| {
                 let (pending, trace) = (cut_off.disk.describe_pending(), cut_off.disk.trace());
-                Case { choice, ..case(call) }.failure(tell(problem), pending, trace)
+                Case { end, ..case(call) }.failure(tell(problem), pending, trace)
             })?;
             self.world = world;
             if self.below(2) == 0 {
@@ -284,6 +288,6 @@ impl Life {
     }
 
     fn case(seed: u64, start: Start, steps: Vec<Step>, crash_at: u64) -> Case {
-        Case { seed, start, steps, crash_at, choice: Choice::None, again: None }
+        Case { seed, start, steps, crash_at, end: End::Kill, again: None }
     }
 }

@@ -8,6 +8,15 @@ use super::{
 use crate::disk::Choice;
 use std::fmt;
 
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The process was killed: what it had written is there for the next one, and still pending.
+    Kill,
+    /// The power was cut: of what was pending this choice reached the disk.
+    PowerCut(Choice),
+}
+
 /// One crash, and how the disk came up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Case {
@@ -17,11 +26,11 @@ pub struct Case {
     pub start: Start,
     /// What was done.
     pub steps: Vec<Step>,
-    /// The changing call, counted from the opening, right before which the power was cut.
+    /// The changing call, counted from the opening, right before which it ended.
     pub crash_at: u64,
-    /// What reached the disk.
-    pub choice: Choice,
-    /// The same for a second cut, during recovery.
+    /// How.
+    pub end: End,
+    /// The same for a power cut during recovery.
     pub again: Option<(u64, Choice)>,
 }
 
@@ -57,7 +66,7 @@ impl Case {
     }
 
     fn check(&self, cut_off: &super::session::World) -> Result<(), Problem> {
-        let world = cut_off.after(&self.choice);
+        let world = cut_off.after(&self.end);
         let mut oracle = Oracle::default();
         let Some((call, choice)) = &self.again else { return oracle.check(&world, false) };
         let whole = Machine::new(world.disk.snapshot(), world.seed, world.lives);
@@ -68,7 +77,8 @@ impl Case {
         let machine = Machine::new(world.disk.snapshot(), world.seed, world.lives);
         machine.disk.crash_at(*call);
         drop(machine.open());
-        oracle.recover_again(&world, &machine.disk, choice, &report)
+        let finished = *call > whole.disk.io_count();
+        oracle.recover_again(&world, &machine.disk, choice, finished, &report)
     }
 
     pub(super) fn failure(

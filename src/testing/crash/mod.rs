@@ -21,7 +21,7 @@ mod step;
 mod summary;
 
 pub use campaign::{Campaign, lives, trace};
-pub use case::{Case, Failure};
+pub use case::{Case, End, Failure};
 pub use oracle::Kind;
 pub use session::Start;
 pub use step::Step;

@@ -2,6 +2,7 @@
 
 use super::{
     super::model::{Model, Order},
+    case::End,
     oracle::{Problem, resolve},
     step::Step,
 };
@@ -70,7 +71,7 @@ impl Start {
             Step::CasHit,
             Step::CloseReopen,
         ];
-        let closed = empty.run(&steps, None)?.world.after(&Choice::None);
+        let closed = empty.run(&steps, None)?.world.after(&End::PowerCut(Choice::None));
         if self == Self::Closed {
             return Ok(closed);
         }
@@ -79,14 +80,18 @@ impl Start {
         let last = measured.marks[measured.marks.len() - 1];
         let cut = closed.run(&[Step::Put, Step::Burst, Step::Rotate], Some(last))?.world;
         let first = cut.disk.telling_units().first().copied().unwrap_or(0);
-        Ok(cut.after(&Choice::Only(first)))
+        Ok(cut.after(&End::PowerCut(Choice::Only(first))))
     }
 }
 
 impl World {
     /// The same with the power back on.
-    pub(super) fn after(&self, choice: &Choice) -> Self {
-        Self { disk: self.disk.after_power_cut(choice), lives: self.lives + 1, ..self.clone() }
+    pub(super) fn after(&self, end: &End) -> Self {
+        let disk = match end {
+            End::Kill => self.disk.after_kill(),
+            End::PowerCut(choice) => self.disk.after_power_cut(choice),
+        };
+        Self { disk, lives: self.lives + 1, ..self.clone() }
     }
 
     /// Opens the database and takes the steps, until the power is cut right before the changing call `crash_at`, or
