@@ -94,6 +94,7 @@ pub struct Model {
     records: BTreeMap<u32, Held>,
     window: BTreeMap<u64, (Order, Told)>,
     last: SeqNo,
+    passed: SeqNo,
 }
 
 impl Order {
@@ -235,8 +236,11 @@ impl Model {
             Outcome::Rejected(_) if logged => durable,
             Outcome::Rejected(_) => return Ok(()),
         };
-        if seq <= self.last {
-            return Err(format!("{order:?} became entry {seq}, after entry {}", self.last));
+        if seq <= self.last.max(self.passed) {
+            let (last, passed) = (self.last, self.passed);
+            return Err(format!(
+                "{order:?} became entry {seq}, after {last}, {passed} being taken"
+            ));
         }
         self.carry_out(order, seq);
         if let Some((_, told)) = order.name.and_then(|name| self.window.get_mut(&name)) {
@@ -247,6 +251,11 @@ impl Model {
             *told = Told::Answer(again);
         }
         Ok(())
+    }
+
+    /// No entry may have this number or a lower one from now on.
+    pub fn pass(&mut self, seq: SeqNo) {
+        self.passed = self.passed.max(seq);
     }
 
     /// Carries an order out as entry `seq`, without anybody being told. Does nothing if it takes no entry.

@@ -55,41 +55,32 @@ pub(super) fn caught<T>(check: impl FnOnce() -> Result<T, Problem>) -> Result<T,
 }
 
 /// The model of what an engine shows after recovery: with all that was acknowledged, and some of what is unknown, in
-/// order.
-pub(super) fn resolve(model: &Model, unknown: &[Order], engine: &Engine) -> Result<Model, Problem> {
+/// order, as the entries it was said to be.
+pub(super) fn resolve(
+    model: &Model,
+    unknown: &[(Order, SeqNo)],
+    engine: &Engine,
+) -> Result<Model, Problem> {
     let applied = engine.recovery().applied_seq;
-    let mut first = None;
-    for carried in 0..=unknown.len() {
-        let Some(candidate) = carry_out(model, &unknown[..carried], applied) else { continue };
-        match candidate.compare(engine) {
-            Ok(()) => return Ok(candidate),
-            Err(what) => first = first.or(Some(what)),
-        }
+    if applied < model.last() {
+        let what = format!("the log ends at {applied}, {} was acknowledged", model.last());
+        return Err(Problem { kind: Kind::Loss, what, again: None });
     }
-    let what = first.unwrap_or_else(|| {
-        format!("the log ends at entry {applied}, and {} was acknowledged", model.last())
-    });
-    let kind = if applied < model.last() { Kind::Loss } else { Kind::Violation };
-    Err(Problem { kind, what, again: None })
-}
-
-/// The model with these carried out, if the last entry can then be `applied`.
-fn carry_out(model: &Model, orders: &[Order], applied: SeqNo) -> Option<Model> {
-    let play = |first: u64| {
-        let mut model = model.clone();
-        let mut next = first;
-        for order in orders {
-            let logged = model.is_logged(order);
-            model.carry_out(order, SeqNo::new(next));
-            next += u64::from(logged);
-        }
-        (model, next - first)
-    };
-    let (_, entries) = play(model.last().get() + 1);
-    let before = applied.get().checked_sub(entries)?;
-    let possible =
-        if entries == 0 { before == model.last().get() } else { before >= model.last().get() };
-    possible.then(|| play(before + 1).0)
+    let mut candidate = model.clone();
+    let mut rest = unknown.iter();
+    while candidate.last() < applied {
+        let Some((order, seq)) = rest.next() else {
+            let what = format!("the log ends at {applied}, which nobody asked for");
+            return Err(Problem::violation(what));
+        };
+        candidate.carry_out(order, *seq);
+    }
+    candidate.compare(engine).map_err(Problem::violation)?;
+    // Somebody knows of the others' numbers.
+    for (_, seq) in rest {
+        candidate.pass(*seq);
+    }
+    Ok(candidate)
 }
 
 /// Checks the disks that one sequence of steps can leave, each different one once.
@@ -255,15 +246,11 @@ fn compare_reports(first: &RecoveryReport, second: &RecoveryReport) -> Result<()
 }
 
 /// Repeats every order that is remembered, and those that may be.
-fn retry(model: &mut Model, engine: &Engine, unknown: &[Order]) -> Result<(), Problem> {
-    let mut orders: Vec<Order> = model.remembered().cloned().collect();
-    for order in unknown.iter().filter(|order| order.name.is_some()) {
-        if !orders.contains(order) {
-            orders.push(order.clone());
-        }
-    }
-    // Twice, so that what was carried out only now is repeated as well.
-    for order in orders.iter().chain(unknown.iter().filter(|order| order.name.is_some())) {
+fn retry(model: &mut Model, engine: &Engine, unknown: &[(Order, SeqNo)]) -> Result<(), Problem> {
+    let remembered: Vec<Order> = model.remembered().cloned().collect();
+    let unknown = || unknown.iter().map(|(order, _)| order).filter(|order| order.name.is_some());
+    // The unknown ones twice, so that what is carried out only now is repeated as well.
+    for order in remembered.iter().chain(unknown()).chain(unknown()) {
         commit(model, engine, order)?;
     }
     Ok(())

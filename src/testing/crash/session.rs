@@ -7,7 +7,7 @@ use super::{
     step::Step,
 };
 use crate::{
-    Background, Engine, Error, Outcome,
+    Background, Engine, Error, Outcome, SeqNo,
     disk::{Choice, SimClock, SimDisk, SimEntropy},
 };
 use std::time::Duration;
@@ -28,8 +28,8 @@ pub enum Start {
 pub(super) struct World {
     pub disk: SimDisk,
     pub model: Model,
-    /// Requests nobody was told the outcome of, in order.
-    pub unknown: Vec<Order>,
+    /// Requests nobody was told the outcome of, in order, with the entries they became if they were carried out.
+    pub unknown: Vec<(Order, SeqNo)>,
     /// The first idempotency key not in use.
     pub name: u64,
     pub seed: u64,
@@ -249,8 +249,8 @@ impl Session {
                 agreed.map(|()| true).map_err(Problem::violation)
             }
             Err(error) => {
-                if matches!(error, Error::Indeterminate { .. }) {
-                    self.world.unknown.push(order);
+                if let Error::Indeterminate { seq } = error {
+                    self.world.unknown.push((order, seq));
                 }
                 self.power_off(&error)
             }
