@@ -13,7 +13,7 @@
 //! The lead is a token, not a thread: a lone `commit` takes it and does the I/O itself, which costs one write, one sync
 //! and no hand-over. It is handed to a blocked `commit` first, and to the committer thread if there are only tickets.
 //! After the first failed write or sync nothing is written any more: those in that group can't know (`Indeterminate`),
-//! those behind it were never written (`Poisoned`).
+//! those behind it were never written (`Poisoned`), nor was the group itself if already its segment could not be begun.
 
 use super::{
     core::Core,
@@ -29,13 +29,13 @@ use crate::{
         LogTime, RequestData, SeqNo, WindowRow,
         limits::{GROUP_BYTES, UNSYNCED_ENTRIES},
     },
-    log::Position,
+    log::{Position, writer::Failed},
     state::memtable::Horizon,
 };
 use parking_lot::MutexGuard;
 use std::{
     cell::Cell,
-    io, mem,
+    mem,
     sync::{Arc, atomic::Ordering},
 };
 
@@ -249,12 +249,12 @@ impl Core {
         &self,
         writer: &mut crate::log::writer::Writer,
         taken: &mut Taken,
-    ) -> io::Result<Position> {
+    ) -> Result<Position, Failed> {
         writer.append(&mut taken.buffer, taken.sealing, taken.next.take())
     }
 
     /// Publishes a written group, hands the lead on, then wakes its callers.
-    fn conclude(&self, taken: &Taken, result: io::Result<Position>) {
+    fn conclude(&self, taken: &Taken, result: Result<Position, Failed>) {
         let mut sequencer = self.sequencer.lock();
         let in_flight =
             sequencer.in_flight.take().expect("the group that was written is in flight");
@@ -270,12 +270,10 @@ impl Core {
                 }
                 None
             }
-            Err(error) => {
-                self.poison(
-                    &mut sequencer,
-                    format!("writing the log failed: {error}"),
-                    in_flight.last_seq,
-                );
+            Err(Failed { error, written }) => {
+                let failed = if written { in_flight.last_seq } else { sequencer.durable };
+                let reason = format!("writing the log failed: {error}");
+                self.poison(&mut sequencer, reason, failed);
                 // What was not written yet never will be.
                 woken.append(
                     &mut mem::replace(&mut sequencer.pending, Pending::new(Vec::new())).parked,

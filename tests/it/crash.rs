@@ -1,7 +1,11 @@
 //! Power cuts at every I/O, and everything a power cut can leave. See `steadfast::testing::crash` for what is checked.
 
-use std::time::Instant;
+use std::{io::ErrorKind, time::Instant};
 use steadfast::testing::crash::{Campaign, Failure, Start, Step, Summary, lives, trace};
+use steadfast::{
+    Background, Engine, Error, Expect, Keyspace, Request,
+    testing::{Repeat, SimClock, SimDisk, SimEntropy},
+};
 
 /// A campaign that explored nothing must not look like a pass.
 fn assert_passed(name: &str, (summary, failures): (Summary, Vec<Failure>), began: Instant) {
@@ -68,4 +72,52 @@ fn one_seed_does_the_same_to_the_disk() {
         assert_eq!(first, trace(seed), "seed {seed}");
     }
     assert_ne!(trace(1), trace(4));
+}
+
+const NUMBERS: Keyspace<u32, i64> = Keyspace::new("numbers");
+
+fn put(value: i64) -> Request {
+    Request::unkeyed().put(&NUMBERS, &1, &value, Expect::Any)
+}
+
+/// Opens the database that `disk` holds, with another set of random numbers each time.
+fn open(disk: &SimDisk, seed: u64) -> Engine {
+    let builder = Engine::builder().background(Background::Manual).segment_bytes(64 << 10);
+    let clock = SimClock::new(1_700_000_000_000_000_000, 1_000);
+    builder.clock(clock).entropy(SimEntropy::new(seed)).open_on(disk.clone()).unwrap()
+}
+
+/// After a clean close the next opening went on with the very number that `Indeterminate` had told a caller, when the
+/// marker of the clean close could not be removed.
+#[test]
+fn the_number_of_a_write_that_failed_is_not_given_to_another() {
+    let closed = SimDisk::new();
+    let engine = open(&closed, 1);
+    let _receipt = engine.commit(put(1)).unwrap();
+    engine.close().unwrap();
+    let mut told = 0;
+    for call in 1.. {
+        let disk = closed.after_kill();
+        let engine = open(&disk, 2);
+        disk.fail_call(disk.io_count() + call, ErrorKind::Other, Repeat::Forever);
+        let error = match engine.commit(put(2)) {
+            Ok(_) => break,
+            Err(error) => error,
+        };
+        drop(engine);
+        let engine = open(&disk.after_kill(), 3);
+        let carried_out = engine.get(&NUMBERS, &1).unwrap().unwrap().value == 2;
+        let receipt = engine.commit(put(3)).unwrap().committed().unwrap();
+        match error {
+            Error::Indeterminate { seq } => {
+                told += 1;
+                assert!(receipt.seq > seq, "call {call}: {seq} was told, {} is next", receipt.seq);
+            }
+            Error::Poisoned { .. } | Error::Io { .. } => {
+                assert!(!carried_out, "call {call}: {error}");
+            }
+            error => panic!("call {call}: {error}"),
+        }
+    }
+    assert!(told > 0, "no write was in doubt");
 }
