@@ -24,13 +24,15 @@ const DAMAGING: usize = 8;
 const ENOUGH_FAILURES: usize = 5;
 
 /// Every crash of every sequence of up to `longest` steps.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Campaign {
     /// Where the random numbers come from.
     pub seed: u64,
     /// What the sequences begin with.
     pub start: Start,
-    /// The most steps in a sequence.
+    /// Steps that come first in every sequence, with no crash in them.
+    pub first: Vec<Step>,
+    /// The most steps in a sequence after those.
     pub longest: usize,
     /// Tried where there are too many units for all subsets.
     pub samples: usize,
@@ -47,7 +49,7 @@ impl Campaign {
             Ok(world) => world,
             Err(problem) => return failed(*self.case(&[], 0).failure(problem, vec![], vec![])),
         };
-        let sequences = sequences(self.longest);
+        let sequences = self.sequences();
         let next = AtomicUsize::new(0);
         let done = Mutex::new((Summary::default(), Vec::new()));
         thread::scope(|scope| {
@@ -66,6 +68,27 @@ impl Campaign {
             }
         });
         done.into_inner().expect("held only by the threads")
+    }
+
+    /// All sequences, shorter ones first.
+    fn sequences(&self) -> Vec<Vec<Step>> {
+        let mut all = vec![self.first.clone()];
+        let mut from = 0;
+        for _ in 0..self.longest {
+            let to = all.len();
+            for shorter in from..to {
+                for step in Step::ALL {
+                    let mut longer = all[shorter].clone();
+                    longer.push(step);
+                    all.push(longer);
+                }
+            }
+            from = to;
+        }
+        if !self.first.is_empty() {
+            all.remove(0);
+        }
+        all
     }
 
     fn sequence(&self, world: &World, steps: &[Step]) -> (Summary, Vec<Failure>) {
@@ -129,24 +152,6 @@ impl Campaign {
         let Self { seed, start, .. } = *self;
         Case { seed, start, steps: steps.to_vec(), crash_at, end: End::Kill, again: None }
     }
-}
-
-/// All sequences of up to so many steps, shorter ones first.
-fn sequences(longest: usize) -> Vec<Vec<Step>> {
-    let mut all = vec![Vec::new()];
-    let mut from = 0;
-    for _ in 0..longest {
-        let to = all.len();
-        for shorter in from..to {
-            for step in Step::ALL {
-                let mut longer = all[shorter].clone();
-                longer.push(step);
-                all.push(longer);
-            }
-        }
-        from = to;
-    }
-    all
 }
 
 /// The ways a disk may come up: all subsets of what is pending, or samples where there are too many.
@@ -228,7 +233,7 @@ struct Life {
 
 impl Life {
     fn new(seed: u64) -> Result<Self, Problem> {
-        let start = [Start::Empty, Start::Closed, Start::Torn][(seed % 3) as usize];
+        let start = [Start::Empty, Start::Closed, Start::Torn, Start::Due][(seed % 4) as usize];
         let world = start.world(seed)?;
         let luck = SimEntropy::new(!seed);
         Ok(Self { start, world, oracle: Oracle::default(), luck })
@@ -277,8 +282,12 @@ impl Life {
     }
 
     fn steps(&self) -> Vec<Step> {
-        let steps = Step::ALL.len() as u64;
-        (0..8 + self.below(5)).map(|_| Step::ALL[self.below(steps) as usize]).collect()
+        // What makes checkpoints and new segments is taken more often.
+        let often = [Step::Rotate, Step::Background, Step::Checkpoint];
+        let step =
+            |n: u64| *Step::ALL.iter().chain(&often).chain(&often).nth(n as usize).expect("below");
+        let steps = Step::ALL.len() + 2 * often.len();
+        (0..8 + self.below(5)).map(|_| step(self.below(steps as u64))).collect()
     }
 
     /// A number below `end`, which is not 0.

@@ -69,12 +69,12 @@ impl Case {
         let world = cut_off.after(&self.end);
         let mut oracle = Oracle::default();
         let Some((call, choice)) = &self.again else { return oracle.check(&world, false) };
-        let whole = Machine::new(world.disk.snapshot(), world.seed, world.lives);
+        let whole = Machine::new(world.disk.snapshot(), &world, 0);
         let engine = whole.open().map_err(|error| Problem::refusal(&error))?;
         let report = engine.recovery().clone();
         cut(&whole.disk);
         drop(engine);
-        let machine = Machine::new(world.disk.snapshot(), world.seed, world.lives);
+        let machine = Machine::new(world.disk.snapshot(), &world, 0);
         machine.disk.crash_at(*call);
         drop(machine.open());
         let finished = *call > whole.disk.io_count();

@@ -118,7 +118,7 @@ impl Oracle {
     }
 
     fn recover(&mut self, world: &World, image: u128) -> Result<(), Problem> {
-        let machine = |disk, more| Machine::new(disk, world.seed, world.lives + more);
+        let machine = |disk, after| Machine::new(disk, world, after);
         let first = machine(world.disk.snapshot(), 0);
         let engine = self.open(&first)?;
         let mut model = resolve(&world.model, &world.unknown, &engine)?;
@@ -170,7 +170,7 @@ impl Oracle {
 
     /// Cuts the power at each I/O of a recovery.
     fn crash_recovery(&mut self, world: &World) -> Result<(), Problem> {
-        let whole = Machine::new(world.disk.snapshot(), world.seed, world.lives);
+        let whole = Machine::new(world.disk.snapshot(), world, 0);
         let engine = caught(|| self.open(&whole))?;
         let report = engine.recovery().clone();
         let total = whole.disk.io_count();
@@ -178,7 +178,7 @@ impl Oracle {
         drop(engine);
         for call in 1..=total + 1 {
             self.summary.recovery_crashes += 1;
-            let machine = Machine::new(world.disk.snapshot(), world.seed, world.lives);
+            let machine = Machine::new(world.disk.snapshot(), world, 0);
             machine.disk.crash_at(call);
             caught(|| match machine.open() {
                 Err(Error::Io { .. }) if call <= total => Ok(()),
@@ -213,7 +213,7 @@ impl Oracle {
             return Ok(());
         }
         caught(|| {
-            let machine = Machine::new(disk, world.seed, world.lives + 1);
+            let machine = Machine::new(disk, world, 1);
             let engine = self.open(&machine)?;
             if same {
                 compare_reports(report, engine.recovery())?;

@@ -21,6 +21,9 @@ pub enum Start {
     Closed,
     /// The same, but the power was cut while it was being written to, and the end of its log is torn.
     Torn,
+    /// The first database again, with a log that is longer than it may be: opening writes a checkpoint, and later ones
+    /// become due while the log goes on.
+    Due,
 }
 
 /// A disk without power on it, and what is known of what it holds.
@@ -33,6 +36,8 @@ pub(super) struct World {
     /// The first idempotency key not in use.
     pub name: u64,
     pub seed: u64,
+    /// With so much log a checkpoint is due.
+    pub log_limit_bytes: u64,
     /// How often it was started before.
     pub lives: u64,
 }
@@ -52,8 +57,15 @@ impl Start {
         // redb updates part of a sector of its header in place, and documents that it needs a medium on which that
         // leaves the rest of the sector alone.
         disk.assume_powersafe("checkpoint.redb");
-        let empty =
-            World { disk, model: Model::default(), unknown: Vec::new(), name: 1, seed, lives: 0 };
+        let empty = World {
+            disk,
+            model: Model::default(),
+            unknown: Vec::new(),
+            name: 1,
+            seed,
+            log_limit_bytes: 1 << 20,
+            lives: 0,
+        };
         if self == Self::Empty {
             return Ok(empty);
         }
@@ -72,8 +84,10 @@ impl Start {
             Step::CloseReopen,
         ];
         let closed = empty.run(&steps, None)?.world.after(&End::PowerCut(Choice::None));
-        if self == Self::Closed {
-            return Ok(closed);
+        match self {
+            Self::Empty | Self::Closed => return Ok(closed),
+            Self::Due => return Ok(World { log_limit_bytes: 64 << 10, ..closed }),
+            Self::Torn => {}
         }
         // Cut off before the sync of a group, of which the first sector is there and the others are not.
         let measured = closed.run(&[Step::Put, Step::Burst, Step::Rotate], None)?;
@@ -101,7 +115,7 @@ impl World {
         if let Some(call) = crash_at {
             disk.crash_at(call);
         }
-        let machine = Machine::new(disk.clone(), self.seed, self.lives);
+        let machine = Machine::new(disk.clone(), self, 0);
         let world = Self { disk, ..self.clone() };
         let mut session = Session { engine: None, machine, world, marks: Vec::new() };
         if session.open()? && session.take(steps)? {
@@ -126,21 +140,25 @@ pub(super) struct Machine {
     pub disk: SimDisk,
     clock: SimClock,
     entropy: SimEntropy,
+    log_limit_bytes: u64,
 }
 
 impl Machine {
-    /// In every life it is later, and other random numbers come up.
-    pub(super) fn new(disk: SimDisk, seed: u64, lives: u64) -> Self {
+    /// The machine in the life of `world` that comes so many after its own. In every life it is later, and other random
+    /// numbers come up.
+    pub(super) fn new(disk: SimDisk, world: &World, after: u64) -> Self {
+        let lives = world.lives + after;
         let clock = SimClock::new(1_700_000_000_000_000_000, 1_000);
         clock.advance(Duration::from_secs(lives * 60));
-        let entropy = SimEntropy::new(seed.wrapping_mul(1 << 20).wrapping_add(lives));
-        Self { disk, clock, entropy }
+        let entropy = SimEntropy::new(world.seed.wrapping_mul(1 << 20).wrapping_add(lives));
+        Self { disk, clock, entropy, log_limit_bytes: world.log_limit_bytes }
     }
 
     pub(super) fn open(&self) -> Result<Engine, Error> {
         Engine::builder()
             .background(Background::Manual)
             .segment_bytes(64 << 10)
+            .log_limit_bytes(self.log_limit_bytes)
             .checkpoint_cache_bytes(1 << 20)
             .clock(self.clock.clone())
             .entropy(self.entropy.clone())
