@@ -18,7 +18,7 @@ mod sim;
 pub use memory::MemoryDisk;
 pub use real::RealDisk;
 #[cfg(feature = "testing")]
-pub use sim::{Choice, Effect, Fault, Repeat, SimClock, SimDisk, SimEntropy, is_power_off};
+pub use sim::{Choice, Effect, Fault, Lie, Repeat, SimClock, SimDisk, SimEntropy, is_power_off};
 pub use system::{SystemClock, SystemEntropy};
 
 use std::{fmt::Debug, io, sync::Arc};

@@ -4,7 +4,7 @@ use std::{io::ErrorKind, time::Instant};
 use steadfast::testing::crash::{Campaign, Failure, Start, Step, Summary, lives, trace};
 use steadfast::{
     Background, Engine, Error, Expect, Keyspace, Request,
-    testing::{Repeat, SimClock, SimDisk, SimEntropy},
+    testing::{Lie, Repeat, SimClock, SimDisk, SimEntropy},
 };
 
 /// A campaign that explored nothing must not look like a pass.
@@ -21,7 +21,7 @@ fn assert_passed(name: &str, (summary, failures): (Summary, Vec<Failure>), began
 }
 
 fn campaign(start: Start, longest: usize) -> Campaign {
-    Campaign { seed: 1, start, first: Vec::new(), longest, samples: 64, threads: 2 }
+    Campaign { seed: 1, start, lie: None, first: Vec::new(), longest, samples: 64, threads: 2 }
 }
 
 #[test]
@@ -82,11 +82,26 @@ fn random_lives() {
     assert_passed("random lives", total, began);
 }
 
+/// Crash tests that can't fail prove nothing.
+#[test]
+fn a_disk_that_lies_is_found_out() {
+    for lie in [Lie::Files, Lie::Names] {
+        let campaign = Campaign { lie: Some(lie), ..campaign(Start::Closed, 1) };
+        let (summary, failures) = campaign.run();
+        println!("{lie:?}: found out after {} crashes: {summary}", summary.crashes);
+        assert!(summary.losses + summary.refusals > 0, "{lie:?} was not found out");
+        for failure in &failures {
+            let again = failure.case.run().expect_err("a case that failed fails again");
+            assert_eq!((again.kind, again.what), (failure.kind, failure.what.clone()));
+        }
+    }
+}
+
 #[test]
 fn one_seed_does_the_same_to_the_disk() {
     for seed in 0..6 {
         let first = trace(seed);
-        assert!(first.len() > 20);
+        assert!(first.len() > 60);
         assert_eq!(first, trace(seed), "seed {seed}");
     }
     assert_ne!(trace(1), trace(5));

@@ -18,6 +18,7 @@ mod tests;
 pub use choice::Choice;
 pub use gate::{Effect, Fault, Repeat, is_power_off};
 pub use machine::{SimClock, SimEntropy};
+pub use state::Lie;
 
 use super::{Disk, File, Listed, Lock};
 use file::SimFile;
@@ -167,6 +168,12 @@ impl SimDisk {
     /// place, redb among them, need a medium like that.
     pub fn assume_powersafe(&self, name: &str) {
         self.machine.lock().state.powersafe.insert(name.to_owned());
+    }
+
+    /// Lets syncs of one kind succeed without doing anything, until the power is cut: what a store must not survive
+    /// unnoticed by its tests.
+    pub fn lie(&self, lie: Lie) {
+        self.machine.lock().state.lie = Some(lie);
     }
 
     /// The changing calls so far, in words: offsets and lengths, never contents.

@@ -21,6 +21,16 @@ pub(super) struct State {
     last_number: Number,
     pub(super) powersafe: BTreeSet<String>,
     pub(super) capacity_bytes: Option<u64>,
+    pub(super) lie: Option<Lie>,
+}
+
+/// What a disk only says it does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lie {
+    /// Making files durable.
+    Files,
+    /// Making names durable.
+    Names,
 }
 
 /// A change of names that is not durable yet.
@@ -41,6 +51,7 @@ impl State {
             last_number: ROOT,
             powersafe: BTreeSet::new(),
             capacity_bytes: None,
+            lie: None,
         }
     }
 
@@ -75,6 +86,9 @@ impl State {
 
     pub(super) fn sync_dir(&mut self, folder: &str) -> io::Result<()> {
         let number = self.names.folder(folder)?;
+        if self.lie == Some(Lie::Names) {
+            return Ok(());
+        }
         for change in self.take_settled(number) {
             self.durable_names.apply(&change);
         }
@@ -191,6 +205,7 @@ impl State {
             last_number: self.last_number,
             powersafe: self.powersafe.clone(),
             capacity_bytes: self.capacity_bytes,
+            lie: None,
         };
         state.forget_unreachable();
         state

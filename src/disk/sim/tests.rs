@@ -484,3 +484,23 @@ fn the_digest_is_that_of_names_lengths_and_bytes() {
     file.set_len(512).unwrap();
     assert!(disk.digest() != before && disk.digest() != folder);
 }
+
+#[test]
+fn a_lie_ends_with_the_power() {
+    for lie in [Lie::Files, Lie::Names] {
+        let (disk, file) = with_file("a", b'o', 1);
+        disk.lie(lie);
+        file.write_all_at(0, b"n").unwrap();
+        disk.create("b").unwrap();
+        file.sync_data().unwrap();
+        disk.sync_dir("").unwrap();
+        let pending = disk.describe_pending();
+        assert_eq!(pending, [if lie == Lie::Files { "sector a 0" } else { "create b" }]);
+        let after = disk.after_power_cut(&Choice::All);
+        after.create("c").unwrap();
+        after.open("a").unwrap().write_all_at(0, b"x").unwrap();
+        after.open("a").unwrap().sync_data().unwrap();
+        after.sync_dir("").unwrap();
+        assert_eq!(after.pending_units(), 0);
+    }
+}

@@ -7,7 +7,7 @@ use super::{
     step::Step,
     summary::Summary,
 };
-use crate::disk::{Choice, Entropy, SimDisk, SimEntropy};
+use crate::disk::{Choice, Entropy, Lie, SimDisk, SimEntropy};
 use std::{
     sync::{
         Mutex,
@@ -30,6 +30,8 @@ pub struct Campaign {
     pub seed: u64,
     /// What the sequences begin with.
     pub start: Start,
+    /// What the disk only says it does: to see that it is found out.
+    pub lie: Option<Lie>,
     /// Steps that come first in every sequence, with no crash in them.
     pub first: Vec<Step>,
     /// The most steps in a sequence after those.
@@ -46,7 +48,7 @@ impl Campaign {
     #[must_use]
     pub fn run(&self) -> (Summary, Vec<Failure>) {
         let world = match caught(|| self.start.world(self.seed)) {
-            Ok(world) => world,
+            Ok(world) => world.lying(self.lie),
             Err(problem) => return failed(*self.case(&[], 0).failure(problem, vec![], vec![])),
         };
         let sequences = self.sequences();
@@ -149,8 +151,8 @@ impl Campaign {
     }
 
     fn case(&self, steps: &[Step], crash_at: u64) -> Case {
-        let Self { seed, start, .. } = *self;
-        Case { seed, start, steps: steps.to_vec(), crash_at, end: End::Kill, again: None }
+        let Self { seed, start, lie, .. } = *self;
+        Case { seed, start, lie, steps: steps.to_vec(), crash_at, end: End::Kill, again: None }
     }
 }
 
@@ -209,19 +211,25 @@ pub fn lives(seed: u64, count: u64) -> (Summary, Vec<Failure>) {
     (life.oracle.summary, Vec::new())
 }
 
-/// Everything one seed does to the disk, call by call, in one life.
+/// Everything one seed does to the disk, call by call: a life, a power cut, and another life.
 ///
 /// # Panics
-/// When something is wrong with that life.
+/// When something is wrong with those lives.
 #[must_use]
 pub fn trace(seed: u64) -> Vec<String> {
-    let life = caught(|| Life::new(seed)).unwrap_or_else(|problem| panic!("{}", problem.what));
-    let steps = life.steps();
-    let ended = caught(|| life.world.run(&steps, None));
-    let ended = ended.unwrap_or_else(|problem| panic!("{}", problem.what));
-    let mut trace = ended.world.disk.trace();
-    trace.push(format!("{:032x}", ended.world.disk.digest()));
-    trace
+    let traced = caught(|| {
+        let life = Life::new(seed)?;
+        let (first, second) = (life.steps(), life.steps());
+        let whole = life.world.run(&first, None)?.world.disk;
+        let call = 1 + life.below(whole.io_count());
+        let cut_off = life.world.run(&first, Some(call))?.world;
+        let end = End::PowerCut(Choice::Seeded(life.below(u64::MAX)));
+        let ended = cut_off.after(&end).run(&second, None)?.world.disk;
+        let disks = [whole, cut_off.disk, ended];
+        let trace = |disk: &SimDisk| [disk.trace(), vec![format!("{:032x}", disk.digest())]];
+        Ok(disks.iter().flat_map(trace).flatten().collect())
+    });
+    traced.unwrap_or_else(|problem| panic!("{}", problem.what))
 }
 
 struct Life {
@@ -297,6 +305,6 @@ impl Life {
     }
 
     fn case(seed: u64, start: Start, steps: Vec<Step>, crash_at: u64) -> Case {
-        Case { seed, start, steps, crash_at, end: End::Kill, again: None }
+        Case { seed, start, lie: None, steps, crash_at, end: End::Kill, again: None }
     }
 }

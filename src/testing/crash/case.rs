@@ -5,7 +5,7 @@ use super::{
     session::{Machine, Start, cut},
     step::Step,
 };
-use crate::disk::Choice;
+use crate::disk::{Choice, Lie};
 use std::fmt;
 
 /// How a run ended.
@@ -24,6 +24,8 @@ pub struct Case {
     pub seed: u64,
     /// What was there before.
     pub start: Start,
+    /// What the disk only said it did.
+    pub lie: Option<Lie>,
     /// What was done.
     pub steps: Vec<Step>,
     /// The changing call, counted from the opening, right before which it ended.
@@ -57,7 +59,7 @@ impl Case {
     /// The [`Failure`], if it still fails.
     pub fn run(&self) -> Result<(), Box<Failure>> {
         let ended = caught(|| {
-            let world = self.start.world(self.seed)?;
+            let world = self.start.world(self.seed)?.lying(self.lie);
             world.run(&self.steps, Some(self.crash_at))
         });
         let ended = ended.map_err(|problem| self.failure(problem, Vec::new(), Vec::new()))?;

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     Background, Engine, Error, Outcome, SeqNo,
-    disk::{Choice, SimClock, SimDisk, SimEntropy},
+    disk::{Choice, Lie, SimClock, SimDisk, SimEntropy},
 };
 use std::time::Duration;
 
@@ -106,6 +106,14 @@ impl World {
             End::PowerCut(choice) => self.disk.after_power_cut(choice),
         };
         Self { disk, lives: self.lives + 1, ..self.clone() }
+    }
+
+    /// The same on a disk that lies until the power is cut.
+    pub(super) fn lying(self, lie: Option<Lie>) -> Self {
+        if let Some(lie) = lie {
+            self.disk.lie(lie);
+        }
+        self
     }
 
     /// Opens the database and takes the steps, until the power is cut right before the changing call `crash_at`, or
