@@ -136,9 +136,9 @@ impl Campaign {
             let disk = &cut_off.disk;
             Case { end, ..case.clone() }.failure(problem, disk.describe_pending(), disk.trace())
         };
-        let salt =
-            call | u64::from(steps.iter().fold(0u32, |all, step| all * 16 + *step as u32)) << 16;
-        let all = choices(&cut_off.disk, self.seed << 48 ^ salt, self.samples);
+        // Every crash meets other damage.
+        let place = steps.iter().fold(self.seed, |all, step| all.wrapping_mul(31) ^ *step as u64);
+        let all = choices(&cut_off.disk, place << 16 | call & 0xFFFF, self.samples);
         let all = all.into_iter().map(|choice| (End::PowerCut(choice), false));
         let few = few(&cut_off.disk, call).into_iter().map(|choice| (End::PowerCut(choice), true));
         for (end, crash_again) in all.chain(few).chain([(End::Kill, true)]) {
