@@ -55,7 +55,9 @@ impl Args {
             match arg.to_str() {
                 Some("--input") => parsed.input = Some(value("--input")?.into()),
                 Some("--dir") => parsed.dir = Some(value("--dir")?.into()),
-                Some("--repeat") => parsed.repeat = Some(number("--repeat", value("--repeat")?, 1)?),
+                Some("--repeat") => {
+                    parsed.repeat = Some(number("--repeat", value("--repeat")?, 1)?)
+                }
                 Some("--kills") => parsed.kills = Some(number("--kills", value("--kills")?, 0)?),
                 Some("--seed") => parsed.seed = Some(number("--seed", value("--seed")?, 0)?),
                 Some("--json") => parsed.json = true,
@@ -89,7 +91,8 @@ mod tests {
 
     #[test]
     fn options_are_read() {
-        let args = parse("--repeat 3 --kills 0 --seed 18446744073709551615 --dir d --json").unwrap();
+        let args =
+            parse("--repeat 3 --kills 0 --seed 18446744073709551615 --dir d --json").unwrap();
         assert_eq!((args.repeat, args.kills, args.seed), (Some(3), Some(0), Some(u64::MAX)));
         assert_eq!((args.dir, args.json, args.help), (Some("d".into()), true, false));
     }

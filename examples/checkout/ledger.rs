@@ -91,10 +91,6 @@ impl Ledger {
 }
 
 impl Basket {
-    pub fn units(&self) -> i64 {
-        self.lines.iter().map(|line| line.quantity).sum()
-    }
-
     pub fn cents(&self) -> i64 {
         self.lines.iter().map(|line| line.cents).sum()
     }
@@ -142,14 +138,15 @@ impl Row {
             return Err(LedgerError::Columns { line, found });
         }
         let mut fields = COLUMNS.into_iter().zip(text.split(','));
-        let mut number = |max: u64| {
-            let (column, field) = fields.next().expect("as many fields as columns");
-            // `parse` would also take a leading `+`.
-            let digits = field.bytes().all(|byte| byte.is_ascii_digit());
-            field.parse().ok().filter(|&number| digits && number <= max).ok_or_else(|| {
-                LedgerError::Number { line, column, found: shortened(field), max }
-            })
-        };
+        let mut number =
+            |max: u64| {
+                let (column, field) = fields.next().expect("as many fields as columns");
+                // `parse` would also take a leading `+`.
+                let digits = field.bytes().all(|byte| byte.is_ascii_digit());
+                field.parse().ok().filter(|&number| digits && number <= max).ok_or_else(|| {
+                    LedgerError::Number { line, column, found: shortened(field), max }
+                })
+            };
         let narrow = u64::from(u32::MAX);
         Ok(Self {
             ts: number(u64::MAX)?,
@@ -210,7 +207,7 @@ mod tests {
         let ledger = read("5,1,2,30,7,1,50\r\n5,1,2,31,7,1,50\n5,1,2,30,8,2,99").unwrap();
         assert_eq!(ledger.lines, 3);
         assert_eq!(ledger.baskets.iter().map(|b| b.basket).collect::<Vec<_>>(), [30, 31]);
-        assert_eq!((ledger.baskets[0].units(), ledger.baskets[0].cents()), (3, 149));
+        assert_eq!((ledger.baskets[0].lines[1].quantity, ledger.baskets[0].cents()), (2, 149));
     }
 
     #[test]
@@ -266,7 +263,15 @@ mod tests {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data/retail-weeks-01-02.csv");
         let ledger = Ledger::open(Path::new(path)).unwrap();
         assert_eq!((ledger.baskets.len(), ledger.lines), (3301, 35176));
-        assert_eq!(ledger.baskets.iter().map(Basket::units).sum::<i64>(), 2_609_927);
+        assert_eq!(
+            ledger
+                .baskets
+                .iter()
+                .flat_map(|basket| &basket.lines)
+                .map(|line| line.quantity)
+                .sum::<i64>(),
+            2_609_927
+        );
         assert_eq!(ledger.baskets.iter().map(Basket::cents).sum::<i64>(), 10_384_779);
     }
 }
