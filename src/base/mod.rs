@@ -12,6 +12,4 @@ pub use expect::Expect;
 pub use idempotency_key::IdempotencyKey;
 pub use ids::{Epoch, KeyspaceId, LogTime, SeqNo, Version};
 pub use limits::LimitError;
-pub use row::{
-    Fingerprint, Outcome as StoredOutcome, Rejection as StoredRejection, Row, WindowRow,
-};
+pub use row::{Fingerprint, Outcome as StoredOutcome, Rejection as StoredRejection, Row, WindowRow};
