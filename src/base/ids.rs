@@ -50,8 +50,15 @@ number! {
     LogTime(u64)
 }
 number! {
-    /// The number a keyspace got when its first record was written, from 1. Keyspace 0 holds the keyspaces.
+    /// The number a keyspace got when its first record was written, from 1.
     KeyspaceId(u32)
+}
+
+impl KeyspaceId {
+    /// The keyspace that holds the definitions of the others.
+    pub const DIRECTORY: Self = Self(0);
+    /// Stands for a keyspace that does not exist; it has no records.
+    pub const NONE: Self = Self(u32::MAX);
 }
 
 impl From<SeqNo> for Version {

@@ -4,12 +4,16 @@ mod bytes;
 mod expect;
 mod idempotency_key;
 mod ids;
+mod keyspace;
 pub mod limits;
+mod request;
 mod row;
 
 pub use self::bytes::Bytes;
 pub use expect::Expect;
 pub use idempotency_key::IdempotencyKey;
 pub use ids::{Epoch, KeyspaceId, LogTime, SeqNo, Version};
+pub use keyspace::{KeyspaceDefinition, KeyspaceIdentity};
 pub use limits::LimitError;
+pub use request::{Action, Entry, KeyspaceRef, Operation, Read, RequestData, Verdict};
 pub use row::{Fingerprint, Outcome as StoredOutcome, Rejection as StoredRejection, Row, WindowRow};

@@ -32,6 +32,13 @@ pub struct Fingerprint {
     pub expectations: u32,
 }
 
+impl Fingerprint {
+    /// The `kind` of a fingerprint of an intent given by the caller.
+    pub const INTENT: u8 = 1;
+    /// The `kind` of a fingerprint of operations and expectations.
+    pub const OPERATIONS: u8 = 2;
+}
+
 /// What the window remembers under an idempotency key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WindowRow {

@@ -3,6 +3,24 @@
 //! The engine reaches the outside through [`Disk`], [`File`], [`Clock`] and [`Entropy`] only, so that a test can put a
 //! simulated machine in their place and run it deterministically from one seed.
 
+mod contents;
+mod folders;
+mod memory;
+mod name;
+mod real;
+mod system;
+
+#[cfg(test)]
+mod conformance;
+#[cfg(feature = "testing")]
+mod sim;
+
+pub use memory::MemoryDisk;
+pub use real::RealDisk;
+#[cfg(feature = "testing")]
+pub use sim::{Choice, Effect, Fault, Repeat, SimClock, SimDisk, SimEntropy, is_power_off};
+pub use system::{SystemClock, SystemEntropy};
+
 use std::{fmt::Debug, io, sync::Arc};
 
 /// One database directory. Names are relative to it, with `/` between a folder and a file; at most two levels.

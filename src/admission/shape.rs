@@ -1,0 +1,91 @@
+//! The checks that need no state: limits, and the shape of a request as a whole.
+
+use crate::base::{
+    Action, Bytes, Expect, LimitError, Operation, RequestData, Verdict,
+    limits::{
+        ACTOR_BYTES, METADATA_BYTES, OPERATIONS, RECORD_KEY_BYTES, REQUEST_BYTES, RESULT_BYTES,
+        VALUE_BYTES, check,
+    },
+};
+use std::collections::HashSet;
+use thiserror::Error;
+
+/// A request is not well formed; nothing happened.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum ShapeError {
+    /// It breaks a limit.
+    #[error(transparent)]
+    Limit(#[from] LimitError),
+    /// It does nothing at all.
+    #[error("the request has no operation: add a `put`, `delete`, `add` or `check`; nothing was logged")]
+    NoOperation,
+    /// It mutates a record for the second time and expects something of it.
+    #[error(
+        "operation {operation} mutates a record in keyspace {keyspace:?} that an earlier one mutates, and does not expect \
+         `Any`: expectations are about the state before the request, so put it on the first; nothing was logged"
+    )]
+    SecondMutation {
+        /// The position of the operation, from 0.
+        operation: usize,
+        /// The name of the keyspace.
+        keyspace: String,
+    },
+    /// The least bound of an addition is greater than its greatest.
+    #[error("operation {operation} adds within empty bounds; nothing was logged")]
+    EmptyBounds {
+        /// The position of the operation, from 0.
+        operation: usize,
+    },
+}
+
+/// Checks everything about a request that needs no state.
+pub(crate) fn check_request(request: &RequestData) -> Result<(), ShapeError> {
+    check("operations and reads", request.operations.len() + request.reads.len(), 0, OPERATIONS)?;
+    check("actor bytes", request.actor.len(), 0, ACTOR_BYTES)?;
+    check("correlation bytes", request.correlation.len(), 0, METADATA_BYTES)?;
+    let (Verdict::Commit(result) | Verdict::Reject(result)) = &request.verdict;
+    check("result bytes", result.len(), 0, RESULT_BYTES)?;
+    let mut total = request.actor.len() + request.correlation.len() + result.len();
+    for (position, operation) in request.operations.iter().enumerate() {
+        total += check_operation(position, operation)?;
+    }
+    for read in &request.reads {
+        total += check_key(&read.key)?;
+    }
+    check("request bytes", total, 0, REQUEST_BYTES)?;
+    check_repeats(request)
+}
+
+fn check_operation(position: usize, operation: &Operation) -> Result<usize, ShapeError> {
+    let key = check_key(&operation.key)?;
+    match &operation.action {
+        Action::Put(value) => {
+            check("value bytes", value.len(), 0, VALUE_BYTES)?;
+            Ok(key + value.len())
+        }
+        Action::Add { min, max, .. } if min > max => Err(ShapeError::EmptyBounds { operation: position }),
+        _ => Ok(key),
+    }
+}
+
+fn check_key(key: &Bytes) -> Result<usize, LimitError> {
+    check("record key bytes", key.len(), 1, RECORD_KEY_BYTES).map(|()| key.len())
+}
+
+/// A second mutation of a record can only expect `Any`: what else it could mean is not what it would do.
+fn check_repeats(request: &RequestData) -> Result<(), ShapeError> {
+    let mut mutated = HashSet::with_capacity(request.operations.len());
+    for (position, operation) in request.operations.iter().enumerate() {
+        if operation.action == Action::Check {
+            continue;
+        }
+        let first = mutated.insert((operation.keyspace, &operation.key));
+        if !first && operation.expect != Expect::Any {
+            let name = &request.keyspaces[usize::from(operation.keyspace)].name;
+            let keyspace = String::from_utf8_lossy(name).into_owned();
+            return Err(ShapeError::SecondMutation { operation: position, keyspace });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,237 @@
+//! redb's view of our file.
+//!
+//! redb writes as soon as it opens a file: a repair after an unclean end, and a mark that the file is in use. An open
+//! that is refused must not have changed one byte, so a [`Backend`] starts *held*: what redb writes is kept in memory,
+//! and visible to redb, until it is either [released](Backend::release), that is, carried out in exactly redb's order,
+//! or [abandoned](Backend::abandon). After that it passes everything on, or nothing.
+
+use super::held::Held;
+use crate::disk::File;
+use parking_lot::{Mutex, RwLock};
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+};
+
+/// A handle; clones share one file.
+#[derive(Clone, Debug)]
+pub(super) struct Backend(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    file: Arc<dyn File>,
+    mode: RwLock<Mode>,
+    /// The length redb sees. We are the file's only user, so nobody else changes it.
+    len: AtomicU64,
+    failure: Mutex<Option<Failure>>,
+    damaged: AtomicBool,
+}
+
+#[derive(Debug)]
+enum Mode {
+    Held(Held),
+    Passing,
+    Abandoned,
+}
+
+/// The first failure of the machine, in a form that can be given out again and again.
+#[derive(Debug)]
+struct Failure {
+    kind: io::ErrorKind,
+    os: Option<i32>,
+    text: String,
+}
+
+impl Failure {
+    fn error(&self) -> io::Error {
+        match self.os {
+            Some(code) => io::Error::from_raw_os_error(code),
+            None => io::Error::new(self.kind, self.text.clone()),
+        }
+    }
+}
+
+impl Backend {
+    /// Holds back what is written.
+    pub(super) fn held(file: Arc<dyn File>) -> io::Result<Self> {
+        let len = file.len()?;
+        Ok(Self::new(file, len, Mode::Held(Held::new(len))))
+    }
+
+    /// Passes on what is written.
+    pub(super) fn passing(file: Arc<dyn File>) -> io::Result<Self> {
+        let len = file.len()?;
+        Ok(Self::new(file, len, Mode::Passing))
+    }
+
+    fn new(file: Arc<dyn File>, len: u64, mode: Mode) -> Self {
+        Self(Arc::new(Shared {
+            file,
+            mode: RwLock::new(mode),
+            len: AtomicU64::new(len),
+            failure: Mutex::new(None),
+            damaged: AtomicBool::new(false),
+        }))
+    }
+
+    /// Carries out what was held back, and passes everything on from now on. When this fails, the file holds a prefix
+    /// of redb's writes, as after a crash, and nothing more is ever written.
+    pub(super) fn release(&self) -> io::Result<()> {
+        let mut mode = self.0.mode.write();
+        let Mode::Held(held) = &mut *mode else { return Ok(()) };
+        let done = held.replay(&*self.0.file);
+        *mode = if done.is_ok() { Mode::Passing } else { Mode::Abandoned };
+        self.0.note(done)
+    }
+
+    /// Drops what was held back; nothing reaches the file any more.
+    pub(super) fn abandon(&self) {
+        *self.0.mode.write() = Mode::Abandoned;
+    }
+
+    /// The first failure of the machine, if there was one.
+    pub(super) fn failed(&self) -> Option<io::Error> {
+        self.0.failure.lock().as_ref().map(Failure::error)
+    }
+
+    /// True while everything written reaches the file.
+    pub(super) fn passes(&self) -> bool {
+        matches!(*self.0.mode.read(), Mode::Passing)
+    }
+
+    /// redb came upon damage: it must not be made to write any more.
+    pub(super) fn note_damage(&self) {
+        self.0.damaged.store(true, Ordering::Release);
+    }
+
+    /// Whether redb came upon damage.
+    pub(super) fn damaged(&self) -> bool {
+        self.0.damaged.load(Ordering::Acquire)
+    }
+
+    /// The length of the file as redb sees it.
+    pub(super) fn bytes(&self) -> u64 {
+        self.0.len.load(Ordering::Acquire)
+    }
+}
+
+impl Shared {
+    fn note<T>(&self, done: io::Result<T>) -> io::Result<T> {
+        if let Err(error) = &done {
+            self.failure.lock().get_or_insert_with(|| Failure {
+                kind: error.kind(),
+                os: error.raw_os_error(),
+                text: error.to_string(),
+            });
+        }
+        done
+    }
+
+    /// After a failure nothing more may be written: a later sync could succeed without the bytes that failed.
+    fn refuse_after_failure(&self) -> io::Result<()> {
+        self.failure.lock().as_ref().map_or(Ok(()), |failure| Err(failure.error()))
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        // A page number that damage sent past the end is no failure of the machine, so it is not noted.
+        let end = offset.checked_add(out.len() as u64);
+        if end.is_none_or(|end| end > self.len.load(Ordering::Acquire)) {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        match &*self.mode.read() {
+            Mode::Passing => self.note(self.file.read_exact_at(offset, out)),
+            Mode::Held(held) => self.note(held.read(&*self.file, offset, out)),
+            Mode::Abandoned => Err(abandoned()),
+        }
+    }
+
+    fn write(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.refuse_after_failure()?;
+        self.change(
+            |held| held.write(&*self.file, offset, bytes),
+            || self.file.write_all_at(offset, bytes),
+        )?;
+        self.len.fetch_max(offset + bytes.len() as u64, Ordering::AcqRel);
+        Ok(())
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.refuse_after_failure()?;
+        self.change(
+            |held| {
+                held.set_len(len);
+                Ok(())
+            },
+            || self.file.set_len(len),
+        )?;
+        self.len.store(len, Ordering::Release);
+        Ok(())
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.refuse_after_failure()?;
+        self.change(
+            |held| {
+                held.sync();
+                Ok(())
+            },
+            || self.file.sync_data(),
+        )
+    }
+
+    /// Holds a change back, passes it on, or refuses it. Passing only needs the mode not to change meanwhile.
+    fn change(
+        &self,
+        hold: impl FnOnce(&mut Held) -> io::Result<()>,
+        pass: impl FnOnce() -> io::Result<()>,
+    ) -> io::Result<()> {
+        {
+            let mode = self.mode.read();
+            match &*mode {
+                Mode::Passing => return self.note(pass()),
+                Mode::Abandoned => return Err(abandoned()),
+                Mode::Held(_) => {}
+            }
+        }
+        let mut mode = self.mode.write();
+        match &mut *mode {
+            Mode::Held(held) => self.note(hold(held)),
+            Mode::Passing => self.note(pass()),
+            Mode::Abandoned => Err(abandoned()),
+        }
+    }
+}
+
+fn abandoned() -> io::Error {
+    io::Error::other("the checkpoint was abandoned")
+}
+
+impl redb::StorageBackend for Backend {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.bytes())
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.0.read(offset, out)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.0.set_len(len)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.0.sync()
+    }
+
+    fn write(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.0.write(offset, bytes)
+    }
+
+    // The file is ours to close, and the directory's lock ours to hold.
+    fn close(&self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,95 @@
+//! Changes to a file that are kept in memory: the list, to be carried out later, and what a reader sees meanwhile.
+
+use crate::disk::File;
+use std::{collections::BTreeMap, io};
+
+const BLOCK: u64 = 4096;
+
+/// The changes so far, in order, over a file that stays as it is.
+#[derive(Debug)]
+pub(super) struct Held {
+    changes: Vec<Change>,
+    /// Blocks that differ from the file.
+    blocks: BTreeMap<u64, Box<[u8]>>,
+    /// How much of the file shows through; what was cut off reads as zeros if the length grows again.
+    shows: u64,
+}
+
+#[derive(Debug)]
+enum Change {
+    Write { offset: u64, bytes: Box<[u8]> },
+    SetLen(u64),
+    Sync,
+}
+
+impl Held {
+    pub(super) const fn new(len: u64) -> Self {
+        Self { changes: Vec::new(), blocks: BTreeMap::new(), shows: len }
+    }
+
+    /// Reads the file with the changes in place. The caller has checked the range against the length.
+    pub(super) fn read(&self, file: &dyn File, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.read_file(file, offset, out)?;
+        let end = offset + out.len() as u64;
+        for (index, block) in self.blocks.range(offset / BLOCK..end.div_ceil(BLOCK)) {
+            let start = index * BLOCK;
+            let (from, to) = (start.max(offset), (start + BLOCK).min(end));
+            out[(from - offset) as usize..(to - offset) as usize]
+                .copy_from_slice(&block[(from - start) as usize..(to - start) as usize]);
+        }
+        Ok(())
+    }
+
+    fn read_file(&self, file: &dyn File, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        let there = self.shows.saturating_sub(offset).min(out.len() as u64) as usize;
+        let (shown, beyond) = out.split_at_mut(there);
+        beyond.fill(0);
+        file.read_exact_at(offset, shown)
+    }
+
+    pub(super) fn write(&mut self, file: &dyn File, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        let end = offset + bytes.len() as u64;
+        for index in offset / BLOCK..end.div_ceil(BLOCK) {
+            let start = index * BLOCK;
+            let (from, to) = (start.max(offset), (start + BLOCK).min(end));
+            self.block(file, index)?[(from - start) as usize..(to - start) as usize]
+                .copy_from_slice(&bytes[(from - offset) as usize..(to - offset) as usize]);
+        }
+        self.changes.push(Change::Write { offset, bytes: bytes.into() });
+        Ok(())
+    }
+
+    fn block(&mut self, file: &dyn File, index: u64) -> io::Result<&mut [u8]> {
+        if !self.blocks.contains_key(&index) {
+            let mut block = vec![0; BLOCK as usize].into_boxed_slice();
+            self.read_file(file, index * BLOCK, &mut block)?;
+            self.blocks.insert(index, block);
+        }
+        Ok(self.blocks.get_mut(&index).expect("inserted above"))
+    }
+
+    pub(super) fn set_len(&mut self, len: u64) {
+        self.shows = self.shows.min(len);
+        self.blocks.split_off(&len.div_ceil(BLOCK));
+        if let Some(block) = self.blocks.get_mut(&(len / BLOCK)) {
+            block[(len % BLOCK) as usize..].fill(0);
+        }
+        self.changes.push(Change::SetLen(len));
+    }
+
+    pub(super) fn sync(&mut self) {
+        self.changes.push(Change::Sync);
+    }
+
+    /// Carries the changes out, in order.
+    pub(super) fn replay(&self, file: &dyn File) -> io::Result<()> {
+        for change in &self.changes {
+            match change {
+                Change::Write { offset, bytes } => file.write_all_at(*offset, bytes)?,
+                Change::SetLen(len) => file.set_len(*len)?,
+                Change::Sync => file.sync_data()?,
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,94 @@
+//! A file in memory that records what is done to it and can be told to fail.
+
+use crate::disk::File;
+use parking_lot::{Mutex, RwLock};
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+#[derive(Debug, Default)]
+pub(super) struct MemoryFile {
+    bytes: RwLock<Vec<u8>>,
+    pub(super) done: Mutex<Vec<Done>>,
+    pub(super) fail_reads: AtomicBool,
+    pub(super) fail_writes: AtomicBool,
+    /// How many more changes succeed, if that is limited.
+    pub(super) changes_left: Mutex<Option<usize>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Done {
+    Write { offset: u64, len: usize },
+    SetLen(u64),
+    Sync,
+}
+
+impl MemoryFile {
+    pub(super) fn of(bytes: Vec<u8>) -> Arc<Self> {
+        Arc::new(Self { bytes: RwLock::new(bytes), ..Self::default() })
+    }
+
+    pub(super) fn bytes(&self) -> Vec<u8> {
+        self.bytes.read().clone()
+    }
+
+    fn full(&self) -> io::Result<()> {
+        if self.fail_writes.load(Ordering::Relaxed) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        if let Some(left) = &mut *self.changes_left.lock() {
+            *left = left.checked_sub(1).ok_or(io::ErrorKind::StorageFull)?;
+        }
+        Ok(())
+    }
+}
+
+impl File for MemoryFile {
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.fail_reads.load(Ordering::Relaxed) {
+            return Err(io::Error::other("a bad sector"));
+        }
+        let bytes = self.bytes.read();
+        let there = bytes.get(offset as usize..).unwrap_or_default();
+        let len = there.len().min(buffer.len());
+        buffer[..len].copy_from_slice(&there[..len]);
+        Ok(len)
+    }
+
+    fn write_at(&self, offset: u64, new: &[u8]) -> io::Result<usize> {
+        self.full()?;
+        let mut bytes = self.bytes.write();
+        let end = offset as usize + new.len();
+        if bytes.len() < end {
+            bytes.resize(end, 0);
+        }
+        bytes[offset as usize..end].copy_from_slice(new);
+        self.done.lock().push(Done::Write { offset, len: new.len() });
+        Ok(new.len())
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.full()?;
+        self.bytes.write().resize(len as usize, 0);
+        self.done.lock().push(Done::SetLen(len));
+        Ok(())
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.bytes.read().len() as u64)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.full()?;
+        self.done.lock().push(Done::Sync);
+        Ok(())
+    }
+
+    fn drop_cache(&self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,5 @@
+mod damage;
+mod held;
+mod memory_file;
+mod model;
+mod round_trip;

@@ -1,0 +1,159 @@
+//! Writing the next checkpoint: one redb transaction.
+
+use super::{
+    backend::Backend,
+    error::CheckpointError,
+    guard::{Guarded, guard, guard_plain},
+    tables::{self, COUNTS, META, RECORDS, WINDOW, keyspace_prefix, put_record_key},
+};
+use crate::{
+    base::{KeyspaceId, Row, WindowRow},
+    format::rows::{Meta, RowTag, encode_meta, encode_row, encode_window_row, seal_into},
+};
+use redb::{Durability, Table, WriteTransaction};
+
+/// What a write changes. The items are taken one by one and encoded one by one, so that a large memtable is never held
+/// twice. In order of their keys they are written fastest.
+pub(crate) struct Changes<R, W, C> {
+    /// Records put, or deleted where there is no row.
+    pub(crate) records: R,
+    /// Remembered outcomes.
+    pub(crate) window: W,
+    /// For every keyspace that changed, keyspace 0 included, how many records it has now.
+    pub(crate) counts: C,
+}
+
+type RowTable<'txn> = Guarded<Table<'txn, tables::Bytes, tables::Bytes>>;
+
+/// Commits `changes` and `meta` durably and returns how many bytes of keys and rows that were.
+pub(super) fn commit<'a>(
+    database: &redb::Database,
+    backend: &Backend,
+    changes: Changes<
+        impl Iterator<Item = (KeyspaceId, &'a [u8], Option<&'a Row>)>,
+        impl Iterator<Item = (&'a [u8], &'a WindowRow)>,
+        impl Iterator<Item = (KeyspaceId, u64)>,
+    >,
+    meta: &Meta,
+) -> Result<u64, CheckpointError> {
+    let mut txn = begin(database, backend)?;
+    let mut writer = Writer { backend, scratch: Vec::new(), bytes: 0 };
+    writer.records(&txn, changes.records)?;
+    writer.window(&txn, changes.window)?;
+    writer.counts(&txn, changes.counts)?;
+    writer.meta(&txn, meta)?;
+    // Two phases, or one flipped bit after an unclean end could roll the checkpoint back in silence; no saved
+    // allocator state, or the same bit could be believed without the checksums being looked at.
+    guard_plain(backend, "committing", || {
+        txn.set_two_phase_commit(true);
+        txn.set_quick_repair(false);
+    })?;
+    let txn = txn.into_inner();
+    guard(backend, "committing", || txn.commit())?;
+    Ok(writer.bytes)
+}
+
+fn begin(
+    database: &redb::Database,
+    backend: &Backend,
+) -> Result<Guarded<WriteTransaction>, CheckpointError> {
+    let mut txn = Guarded::new(
+        backend,
+        guard(backend, "beginning a transaction", || database.begin_write())?,
+    );
+    guard(backend, "beginning a transaction", || txn.set_durability(Durability::Immediate))?;
+    Ok(txn)
+}
+
+struct Writer<'b> {
+    backend: &'b Backend,
+    /// The one row that is held encoded at a time.
+    scratch: Vec<u8>,
+    bytes: u64,
+}
+
+impl Writer<'_> {
+    fn records<'a>(
+        &mut self,
+        txn: &WriteTransaction,
+        records: impl Iterator<Item = (KeyspaceId, &'a [u8], Option<&'a Row>)>,
+    ) -> Result<(), CheckpointError> {
+        let doing = "writing records";
+        let mut table =
+            Guarded::new(self.backend, guard(self.backend, doing, || txn.open_table(RECORDS))?);
+        let mut key = Vec::new();
+        for (keyspace, record, row) in records {
+            put_record_key(&mut key, keyspace, record);
+            match row {
+                Some(row) => {
+                    self.put(doing, RowTag::Record, &mut table, &key, |out| encode_row(row, out))?
+                }
+                None => {
+                    guard(self.backend, doing, || table.remove(&key[..]).map(drop))?;
+                }
+            }
+        }
+        self.close(doing, table)
+    }
+
+    fn window<'a>(
+        &mut self,
+        txn: &WriteTransaction,
+        rows: impl Iterator<Item = (&'a [u8], &'a WindowRow)>,
+    ) -> Result<(), CheckpointError> {
+        let doing = "writing the window";
+        let mut table =
+            Guarded::new(self.backend, guard(self.backend, doing, || txn.open_table(WINDOW))?);
+        for (key, row) in rows {
+            self.put(doing, RowTag::Window, &mut table, key, |out| encode_window_row(row, out))?;
+        }
+        self.close(doing, table)
+    }
+
+    fn counts(
+        &mut self,
+        txn: &WriteTransaction,
+        counts: impl Iterator<Item = (KeyspaceId, u64)>,
+    ) -> Result<(), CheckpointError> {
+        let doing = "writing the counts";
+        let mut table =
+            Guarded::new(self.backend, guard(self.backend, doing, || txn.open_table(COUNTS))?);
+        for (keyspace, count) in counts {
+            seal_into(RowTag::Count, &keyspace_prefix(keyspace), &mut self.scratch, |out| {
+                out.extend_from_slice(&count.to_le_bytes());
+            });
+            guard(self.backend, doing, || {
+                table.insert(keyspace.get(), &self.scratch[..]).map(drop)
+            })?;
+        }
+        self.close(doing, table)
+    }
+
+    fn meta(&mut self, txn: &WriteTransaction, meta: &Meta) -> Result<(), CheckpointError> {
+        let doing = "writing meta";
+        let mut table =
+            Guarded::new(self.backend, guard(self.backend, doing, || txn.open_table(META))?);
+        seal_into(RowTag::Meta, &[], &mut self.scratch, |out| encode_meta(meta, out));
+        guard(self.backend, doing, || table.insert((), &self.scratch[..]).map(drop))?;
+        self.close(doing, table)
+    }
+
+    fn put(
+        &mut self,
+        doing: &'static str,
+        tag: RowTag,
+        table: &mut RowTable<'_>,
+        key: &[u8],
+        encode: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<(), CheckpointError> {
+        seal_into(tag, key, &mut self.scratch, encode);
+        self.bytes += (key.len() + self.scratch.len()) as u64;
+        guard(self.backend, doing, || table.insert(key, &self.scratch[..]).map(drop))
+    }
+
+    /// Closing a table hands its root to the transaction, so here, unlike in `Guarded`'s destructor, a panic counts.
+    fn close<T>(&self, doing: &'static str, table: Guarded<T>) -> Result<(), CheckpointError> {
+        let table = table.into_inner();
+        guard_plain(self.backend, doing, || drop(table))
+    }
+}

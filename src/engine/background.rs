@@ -1,0 +1,216 @@
+//! Work that nobody waits for: leading for tickets, checkpoints, preparing segments. By threads, or step by step by the
+//! caller, so that a test can run everything from one seed.
+
+use super::{core::Core, error::Error, sequencer::FrozenPoint};
+use crate::{
+    base::SeqNo,
+    checkpoint::{Changes, Meta},
+    format::{VERSION, names},
+    state::digest,
+};
+use parking_lot::{Condvar, Mutex};
+use std::{
+    io,
+    sync::{Arc, atomic::Ordering},
+    thread::{self, JoinHandle},
+};
+
+/// How background work is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Background {
+    /// By two threads of the engine's own.
+    Threads,
+    /// By [`Engine::run_background_step`](crate::Engine::run_background_step), and by writers that would have to wait
+    /// for it.
+    Manual,
+}
+
+/// Signals to the background threads.
+#[derive(Debug, Default)]
+pub(super) struct Wakes {
+    wanted: Mutex<Wanted>,
+    committer: Condvar,
+    maintainer: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Wanted {
+    committer: bool,
+    maintainer: bool,
+    stop: bool,
+}
+
+impl Wakes {
+    /// There are tickets, and nobody has the lead.
+    pub(super) fn committer(&self) {
+        self.wanted.lock().committer = true;
+        self.committer.notify_one();
+    }
+
+    /// There is a memtable to write out, or a segment to prepare.
+    pub(super) fn maintainer(&self) {
+        self.wanted.lock().maintainer = true;
+        self.maintainer.notify_one();
+    }
+
+    pub(super) fn stop(&self) {
+        self.wanted.lock().stop = true;
+        self.committer.notify_all();
+        self.maintainer.notify_all();
+    }
+
+    /// Blocks until there is work; false when it is time to stop.
+    fn wait(&self, condvar: &Condvar, wanted: fn(&mut Wanted) -> &mut bool) -> bool {
+        let mut state = self.wanted.lock();
+        loop {
+            if state.stop {
+                return false;
+            }
+            if std::mem::take(wanted(&mut state)) {
+                return true;
+            }
+            condvar.wait(&mut state);
+        }
+    }
+}
+
+/// Starts the threads.
+pub(super) fn start(core: &Arc<Core>) -> io::Result<Vec<JoinHandle<()>>> {
+    let committer = {
+        let core = core.clone();
+        move || {
+            while core.wakes.wait(&core.wakes.committer, |wanted| &mut wanted.committer) {
+                while core.take_lead() {
+                    core.lead();
+                }
+            }
+        }
+    };
+    let maintainer = {
+        let core = core.clone();
+        move || {
+            while core.wakes.wait(&core.wakes.maintainer, |wanted| &mut wanted.maintainer) {
+                // What fails here is seen by the writers: a poisoned engine, or a segment they prepare themselves.
+                while let Ok(true) = core.maintenance_step() {}
+            }
+        }
+    };
+    let thread = |name: &str| thread::Builder::new().name(name.into());
+    let committer = thread("steadfast-commit").spawn(committer)?;
+    match thread("steadfast-maintain").spawn(maintainer) {
+        Ok(maintainer) => Ok(vec![committer, maintainer]),
+        Err(error) => {
+            core.wakes.stop();
+            let _ = committer.join();
+            Err(error)
+        }
+    }
+}
+
+impl Core {
+    /// Does one piece of background work; false when there was none.
+    pub(super) fn background_step(&self) -> Result<bool, Error> {
+        if self.take_lead() {
+            self.lead();
+            return Ok(true);
+        }
+        self.maintenance_step()
+    }
+
+    fn maintenance_step(&self) -> Result<bool, Error> {
+        if self.checkpoint_step()? {
+            return Ok(true);
+        }
+        if !self.sequencer.lock().wants_spare() {
+            return Ok(false);
+        }
+        self.ensure_spare(0)?;
+        Ok(true)
+    }
+
+    /// Writes a frozen memtable to the checkpoint and trims the log; false when there was none that is durable.
+    pub(super) fn checkpoint_step(&self) -> Result<bool, Error> {
+        let checkpoint = self.checkpoint.lock();
+        let (Some(point), Some(checkpoint)) = (self.frozen(), &*checkpoint) else { return Ok(false) };
+        let before = self.checkpointed_g.load(Ordering::Acquire);
+        let (trimmed, lowest) = self.writer.lock().trimmable(before);
+        let meta = self.meta(&point, lowest);
+        let written = point.memtable.frozen(|rows| {
+            let window = rows.window();
+            let changes = Changes {
+                records: rows.records(),
+                window: window.iter().map(|(key, row)| (&key[..], &**row)),
+                counts: rows.counts(),
+            };
+            checkpoint.write(changes, &meta)
+        });
+        match written.and_then(|_| checkpoint.reader()) {
+            Ok(reader) => {
+                let mut sequencer = self.sequencer.lock();
+                sequencer.base = reader;
+                sequencer.fold.frozen = None;
+                sequencer.frozen = None;
+                *self.view.write() = sequencer.view();
+                self.room.notify_all();
+            }
+            Err(error) => {
+                let mut sequencer = self.sequencer.lock();
+                self.poison(&mut sequencer, format!("writing the checkpoint failed: {error}"), SeqNo::new(0));
+                return Err(self.checkpoint_error(error));
+            }
+        }
+        self.checkpointed_g.store(meta.applied_g, Ordering::Release);
+        self.trim(&trimmed)?;
+        Ok(true)
+    }
+
+    fn meta(&self, point: &FrozenPoint, trim: u64) -> Meta {
+        let position = point.position.expect("a memtable is written out once its end is durable");
+        Meta {
+            format: VERSION,
+            uuid: self.source.uuid,
+            applied_seq: point.seq,
+            applied_g: position.g,
+            applied_time: point.time,
+            chain: position.chain,
+            digest_version: digest::VERSION,
+            digest: point.digest,
+            epoch: self.recovery.epoch,
+            trim,
+        }
+    }
+
+    /// Removes segments that nothing needs any more. One that can't be removed is tried again at the next opening.
+    fn trim(&self, numbers: &[u64]) -> Result<(), Error> {
+        let io = |source| Error::Io { what: "removing a segment of the log".into(), source };
+        for &number in numbers {
+            self.machine.disk.remove(&names::segment(number)).map_err(io)?;
+            self.writer.lock().forget(&[number]);
+        }
+        if numbers.is_empty() { Ok(()) } else { self.machine.disk.sync_dir(names::SEGMENTS).map_err(io) }
+    }
+
+    /// Writes everything that is durable now to the checkpoint. Blocks.
+    pub(super) fn checkpoint_now(&self) -> Result<(), Error> {
+        self.settle()?;
+        while self.checkpoint_step()? {}
+        {
+            let writer = self.writer.lock();
+            let mut sequencer = self.sequencer.lock();
+            if let Some(poison) = &sequencer.poison {
+                return Err(Self::poisoned(poison));
+            }
+            let idle = sequencer.pending.entries == 0 && sequencer.in_flight.is_none();
+            if sequencer.fold.frozen.is_none() && idle {
+                sequencer.freeze(Some(writer.position()));
+                *self.view.write() = sequencer.view();
+            } else {
+                // The next group to be written will end it.
+                sequencer.freeze_wanted = sequencer.fold.frozen.is_none();
+            }
+        }
+        self.settle()?;
+        while self.checkpoint_step()? {}
+        Ok(())
+    }
+}

@@ -1,0 +1,139 @@
+//! How an engine is set up.
+
+use super::{Background, Engine, error::Error};
+use crate::{
+    disk::{Clock, Disk, Entropy, MemoryDisk, RealDisk, SystemClock, SystemEntropy},
+    recovery::Machine,
+};
+use std::{io, path::Path, sync::Arc};
+
+/// What can be chosen, and its defaults.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Options {
+    pub memtable_limit_bytes: usize,
+    pub log_limit_bytes: u64,
+    pub checkpoint_cache_bytes: usize,
+    pub segment_bytes: u64,
+    pub threads: bool,
+}
+
+/// Sets an engine up.
+///
+/// ```no_run
+/// let engine = steadfast::Engine::builder()
+///     .memtable_limit_bytes(32 << 20)
+///     .checkpoint_cache_bytes(32 << 20)
+///     .open("state")?;
+/// # Ok::<(), steadfast::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "a builder does nothing until it opens an engine"]
+pub struct Builder {
+    options: Options,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+}
+
+impl Builder {
+    pub(super) fn new() -> Self {
+        Self {
+            options: Options {
+                memtable_limit_bytes: 64 << 20,
+                log_limit_bytes: 512 << 20,
+                checkpoint_cache_bytes: 64 << 20,
+                segment_bytes: 64 << 20,
+                threads: true,
+            },
+            clock: Arc::new(SystemClock::new()),
+            entropy: Arc::new(SystemEntropy),
+        }
+    }
+
+    /// At about this much changed state in memory it is written to the checkpoint; up to twice as much is held while
+    /// that goes on. Default 64 MiB, at least 64 KiB.
+    pub fn memtable_limit_bytes(mut self, bytes: usize) -> Self {
+        self.options.memtable_limit_bytes = bytes.max(64 << 10);
+        self
+    }
+
+    /// At about this much log since the last checkpoint the next one is written, which bounds the time of a recovery.
+    /// Default 512 MiB, at least 64 KiB.
+    pub fn log_limit_bytes(mut self, bytes: u64) -> Self {
+        self.options.log_limit_bytes = bytes.max(64 << 10);
+        self
+    }
+
+    /// How much of the checkpoint is cached. Default 64 MiB, at least 1 MiB.
+    pub fn checkpoint_cache_bytes(mut self, bytes: usize) -> Self {
+        self.options.checkpoint_cache_bytes = bytes.max(1 << 20);
+        self
+    }
+
+    /// The greatest length of a segment of the log; an opening begins with a short one. Default 64 MiB, 64 KiB to
+    /// 1 GiB. A single large group can make a segment longer.
+    pub fn segment_bytes(mut self, bytes: u64) -> Self {
+        self.options.segment_bytes = bytes.clamp(64 << 10, 1 << 30);
+        self
+    }
+
+    /// Who does the background work. Default [`Background::Threads`].
+    #[cfg_attr(not(feature = "testing"), doc(hidden))]
+    pub fn background(mut self, background: Background) -> Self {
+        self.options.threads = background == Background::Threads;
+        self
+    }
+
+    /// Where the engine gets the time, in place of the system's clock.
+    #[cfg(feature = "testing")]
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Where the engine gets random numbers, in place of the system's.
+    #[cfg(feature = "testing")]
+    pub fn entropy(mut self, entropy: impl Entropy) -> Self {
+        self.entropy = Arc::new(entropy);
+        self
+    }
+
+    /// Opens the database in the directory `path`, or makes one where there is no directory or an empty one. Blocks
+    /// while it verifies the checkpoint and replays the log, and syncs.
+    ///
+    /// # Errors
+    /// [`Error::Locked`], [`Error::NotADatabase`], [`Error::UnsupportedFormat`], [`Error::Corruption`],
+    /// [`Error::NoSpace`], [`Error::Io`]. After any of them every byte of the directory is as it was.
+    pub fn open(self, path: impl AsRef<Path>) -> Result<Engine, Error> {
+        let path = path.as_ref();
+        let location = || path.display().to_string();
+        let disk = RealDisk::open_or_create(path).map_err(|source| match source.kind() {
+            io::ErrorKind::NotADirectory => {
+                Error::NotADatabase { location: location(), what: "it is not a directory".into() }
+            }
+            _ => Error::Io { what: format!("opening {}", location()), source },
+        })?;
+        self.open_disk(Arc::new(disk))
+    }
+
+    /// Opens the database on a disk of the caller's.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    #[cfg(feature = "testing")]
+    pub fn open_on(self, disk: impl Disk) -> Result<Engine, Error> {
+        self.open_disk(Arc::new(disk))
+    }
+
+    /// Makes a database in memory, for the tests of a service: all of the engine but the real disk.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when there are no threads to be had.
+    pub fn in_memory(self) -> Result<Engine, Error> {
+        self.open_disk(Arc::new(MemoryDisk::new()))
+    }
+
+    fn open_disk(self, disk: Arc<dyn Disk>) -> Result<Engine, Error> {
+        let Self { options, clock, entropy } = self;
+        Engine::open_machine(options, Machine { disk, clock, entropy })
+    }
+}

@@ -1,0 +1,215 @@
+//! Iteration over a snapshot: memtables and checkpoint merged, a chunk at a time, from either end.
+
+use super::{error::Error, outcome::Record, snapshot::Snapshot};
+use crate::{
+    base::{Bytes, KeyspaceId, Row},
+    codec::{ByteRange, Key, Keyspace, decode_key},
+};
+use std::{collections::VecDeque, ops::Bound};
+
+/// Rows fetched from one source at a time; no lock is held in between.
+const CHUNK: usize = 64;
+
+/// The records of a range. Owns its snapshot, so it can be kept and sent to another thread.
+///
+/// After an error it ends.
+pub struct Iter<K, V> {
+    snapshot: Snapshot,
+    keyspace: Keyspace<K, V>,
+    state: State,
+}
+
+enum State {
+    Failed(Option<Error>),
+    Open { id: KeyspaceId, range: Bounds, front: Merge, back: Merge },
+}
+
+/// What is left of the range.
+struct Bounds {
+    lower: Bound<Vec<u8>>,
+    upper: Bound<Vec<u8>>,
+}
+
+/// The next rows of each source, from one end.
+struct Merge {
+    reverse: bool,
+    /// Active memtable, frozen memtable, checkpoint: the first that knows a key is right about it.
+    sources: [Source; 3],
+}
+
+#[derive(Default)]
+struct Source {
+    rows: VecDeque<(Bytes, Option<Row>)>,
+    done: bool,
+}
+
+impl<K: Key, V> Iter<K, V> {
+    pub(super) fn new(
+        snapshot: Snapshot,
+        keyspace: Keyspace<K, V>,
+        id: Result<Option<KeyspaceId>, Error>,
+        range: ByteRange,
+    ) -> Self {
+        let state = match id {
+            Ok(Some(id)) if !range.is_empty() => State::Open {
+                id,
+                range: Bounds { lower: range.start, upper: range.end },
+                front: Merge::new(false),
+                back: Merge::new(true),
+            },
+            Ok(_) => State::Failed(None),
+            Err(error) => State::Failed(Some(error)),
+        };
+        Self { snapshot, keyspace, state }
+    }
+
+    fn step(&mut self, reverse: bool) -> Option<Result<(K, Record<V>), Error>> {
+        let State::Open { id, range, front, back } = &mut self.state else {
+            let State::Failed(error) = &mut self.state else { return None };
+            return error.take().map(Err);
+        };
+        let merge = if reverse { back } else { front };
+        match merge.next(&self.snapshot, *id, range) {
+            Ok(None) => None,
+            Ok(Some((key, row))) => Some(self.decode(&key, &row)),
+            Err(error) => self.fail(error),
+        }
+    }
+
+    fn decode(&mut self, key: &[u8], row: &Row) -> Result<(K, Record<V>), Error> {
+        let decoded = decode_key(key)
+            .and_then(|key| Ok((key, Record::decode(&self.keyspace, row)?)))
+            .map_err(Error::from);
+        if decoded.is_err() {
+            self.state = State::Failed(None);
+        }
+        decoded
+    }
+
+    fn fail<T>(&mut self, error: Error) -> Option<Result<T, Error>> {
+        self.state = State::Failed(None);
+        Some(Err(error))
+    }
+}
+
+impl Merge {
+    fn new(reverse: bool) -> Self {
+        Self { reverse, sources: Default::default() }
+    }
+
+    /// The next record, which leaves the range.
+    fn next(
+        &mut self,
+        snapshot: &Snapshot,
+        id: KeyspaceId,
+        range: &mut Bounds,
+    ) -> Result<Option<(Bytes, Row)>, Error> {
+        loop {
+            for source in 0..self.sources.len() {
+                self.refill(source, snapshot, id, range)?;
+            }
+            let Some(key) = self.next_key() else { return Ok(None) };
+            if !range.contains(&key) {
+                // The other end has been there.
+                return Ok(None);
+            }
+            let seen = self.take(&key);
+            range.leave(&key, self.reverse);
+            if let Some(row) = seen {
+                return Ok(Some((key, row)));
+            }
+        }
+    }
+
+    fn next_key(&self) -> Option<Bytes> {
+        let heads = self.sources.iter().filter_map(|source| source.rows.front()).map(|(key, _)| key);
+        if self.reverse { heads.max() } else { heads.min() }.cloned()
+    }
+
+    /// Takes the key from every source that has it; the first is right.
+    fn take(&mut self, key: &Bytes) -> Option<Row> {
+        let mut seen = None;
+        for source in &mut self.sources {
+            if source.rows.front().is_some_and(|(head, _)| head == key) {
+                let (_, row) = source.rows.pop_front().expect("it has a head");
+                seen = seen.or(Some(row));
+            }
+        }
+        seen.flatten()
+    }
+
+    fn refill(&mut self, source: usize, snapshot: &Snapshot, id: KeyspaceId, range: &Bounds) -> Result<(), Error> {
+        if self.sources[source].done || !self.sources[source].rows.is_empty() {
+            return Ok(());
+        }
+        if range.is_empty() {
+            self.sources[source].done = true;
+            return Ok(());
+        }
+        let (view, reverse) = (snapshot.view(), self.reverse);
+        let memtable = match source {
+            0 => Some(&view.active),
+            1 => view.frozen.as_ref(),
+            _ => None,
+        };
+        let rows: VecDeque<_> = match (memtable, source) {
+            (Some(memtable), _) => {
+                memtable.range(id, range.as_refs(), snapshot.seq(), CHUNK, reverse).into()
+            }
+            (None, 2) => {
+                let (lower, upper) = range.as_refs();
+                let rows = view.base.records(id, lower, upper, CHUNK, reverse);
+                let rows = rows.map_err(|error| snapshot.core().checkpoint_error(error))?;
+                rows.into_iter().map(|(key, row)| (key, Some(row))).collect()
+            }
+            _ => VecDeque::new(),
+        };
+        self.sources[source] = Source { done: rows.len() < CHUNK, rows };
+        Ok(())
+    }
+}
+
+impl Bounds {
+    fn as_refs(&self) -> (Bound<&[u8]>, Bound<&[u8]>) {
+        (self.lower.as_ref().map(|key| &key[..]), self.upper.as_ref().map(|key| &key[..]))
+    }
+
+    fn contains(&self, key: &[u8]) -> bool {
+        use std::ops::RangeBounds;
+        RangeBounds::<[u8]>::contains(&self.as_refs(), key)
+    }
+
+    /// Moves past a key that was given out at one end.
+    fn leave(&mut self, key: &[u8], reverse: bool) {
+        *(if reverse { &mut self.upper } else { &mut self.lower }) = Bound::Excluded(key.to_vec());
+    }
+
+    /// Whether no key can be between the bounds, as far as their order tells.
+    fn is_empty(&self) -> bool {
+        let (Bound::Included(lower) | Bound::Excluded(lower)) = &self.lower else { return false };
+        let (Bound::Included(upper) | Bound::Excluded(upper)) = &self.upper else { return false };
+        lower > upper
+            || (lower == upper
+                && !(matches!(self.lower, Bound::Included(_)) && matches!(self.upper, Bound::Included(_))))
+    }
+}
+
+impl<K: Key, V> Iterator for Iter<K, V> {
+    type Item = Result<(K, Record<V>), Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.step(false)
+    }
+}
+
+impl<K: Key, V> DoubleEndedIterator for Iter<K, V> {
+    fn next_back(&mut self) -> Option<Self::Item> {
+        self.step(true)
+    }
+}
+
+impl<K, V> std::fmt::Debug for Iter<K, V> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Iter").field("snapshot", &self.snapshot).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,148 @@
+//! The rows a request needs that only the checkpoint has, read before the sequencer's lock is taken.
+
+use super::core::{Core, View};
+use crate::{
+    admission,
+    base::{Bytes, KeyspaceDefinition, KeyspaceId, RequestData, Row, SeqNo, WindowRow},
+    checkpoint::CheckpointError,
+    state::{draft::Records, fold::Fold},
+};
+use std::{cell::Cell, collections::BTreeMap, convert::Infallible, sync::Arc};
+
+/// Rows as one generation of the checkpoint has them.
+#[derive(Debug)]
+pub(super) struct Preread {
+    pub generation: u64,
+    rows: BTreeMap<(KeyspaceId, Bytes), Option<Row>>,
+    window: Option<Option<Arc<WindowRow>>>,
+    /// The keyspaces below this number were there.
+    next_keyspace: KeyspaceId,
+    /// The checkpoint has no rows at all.
+    empty: bool,
+}
+
+impl Preread {
+    /// Reads what the memtables do not know. May do I/O.
+    pub(super) fn load(core: &Core, request: &RequestData) -> Result<Self, CheckpointError> {
+        let view = core.view.read().clone();
+        let mut this = Self {
+            generation: view.base.generation(),
+            rows: BTreeMap::new(),
+            window: None,
+            next_keyspace: core.registry.read().next_id(),
+            empty: view.base.meta().applied_seq.get() == 0,
+        };
+        if !this.empty {
+            this.load_window(&view, request)?;
+            this.load_records(core, &view, request)?;
+        }
+        Ok(this)
+    }
+
+    /// Whether the checkpoint has no rows at all, so that nothing can be missed.
+    pub(super) fn is_empty(&self) -> bool {
+        self.empty
+    }
+
+    fn load_window(&mut self, view: &View, request: &RequestData) -> Result<(), CheckpointError> {
+        let Some((key, _)) = &request.key else { return Ok(()) };
+        let known = |memtable: &Arc<_>| crate::state::memtable::Memtable::window(memtable, key.as_bytes()).is_some();
+        if !known(&view.active) && !view.frozen.as_ref().is_some_and(known) {
+            self.window = Some(view.base.window(key.as_bytes())?.map(Arc::new));
+        }
+        Ok(())
+    }
+
+    fn load_records(&mut self, core: &Core, view: &View, request: &RequestData) -> Result<(), CheckpointError> {
+        let ids = {
+            let registry = core.registry.read();
+            let definition = |identity: &crate::base::KeyspaceIdentity| registry.newest(&identity.name);
+            request.keyspaces.iter().map(definition).collect::<Vec<_>>()
+        };
+        for (identity, definition) in request.keyspaces.iter().zip(&ids) {
+            // Only a keyspace that is defined or raised has its own row looked at.
+            if definition.as_ref().is_none_or(|definition| definition.schema < identity.schema) {
+                self.load_record(view, KeyspaceId::DIRECTORY, &identity.name)?;
+            }
+        }
+        let operations = request.operations.iter().map(|operation| (operation.keyspace, &operation.key));
+        let reads = request.reads.iter().map(|read| (read.keyspace, &read.key));
+        for (keyspace, key) in operations.chain(reads) {
+            if let Some(definition) = &ids[usize::from(keyspace)] {
+                self.load_record(view, definition.id, key)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn load_record(&mut self, view: &View, keyspace: KeyspaceId, key: &Bytes) -> Result<(), CheckpointError> {
+        if view.newest_in_memory(keyspace, key).is_none() {
+            let row = view.base.record(keyspace, key)?;
+            self.rows.insert((keyspace, key.clone()), row);
+        }
+        Ok(())
+    }
+}
+
+impl View {
+    /// The newest row the memtables know of.
+    pub(super) fn newest_in_memory(&self, keyspace: KeyspaceId, key: &[u8]) -> Option<Option<Row>> {
+        self.in_memory(keyspace, key, || SeqNo::new(u64::MAX))
+    }
+
+    /// The row as of the entry `at` gives, as far as the memtables know.
+    pub(super) fn in_memory(
+        &self,
+        keyspace: KeyspaceId,
+        key: &[u8],
+        at: impl Fn() -> SeqNo,
+    ) -> Option<Option<Row>> {
+        self.active
+            .record(keyspace, key, &at)
+            .or_else(|| self.frozen.as_ref()?.record(keyspace, key, &at))
+    }
+}
+
+/// The newest applied state: the fold, and below it what was read before.
+pub(super) struct Newest<'a> {
+    pub fold: &'a Fold,
+    pub preread: &'a Preread,
+    /// Set when something was asked for that neither has: then the answer does not count.
+    pub missed: Cell<bool>,
+}
+
+impl Records for Newest<'_> {
+    type Error = Infallible;
+
+    fn record(&self, keyspace: KeyspaceId, key: &[u8]) -> Result<Option<Row>, Infallible> {
+        if let Some(seen) = self.fold.record(keyspace, key) {
+            return Ok(seen);
+        }
+        if self.preread.empty {
+            return Ok(None);
+        }
+        let place = (keyspace, Bytes::copy_from_slice(key));
+        let row = self.preread.rows.get(&place);
+        // A keyspace that was not there at the reading has no records in the checkpoint that was read.
+        self.missed.set(self.missed.get() || (row.is_none() && keyspace < self.preread.next_keyspace));
+        Ok(row.cloned().flatten())
+    }
+}
+
+impl admission::View for Newest<'_> {
+    fn window(&self, key: &[u8]) -> Option<Arc<WindowRow>> {
+        if let Some(row) = self.fold.window(key) {
+            return Some(row);
+        }
+        self.missed.set(self.missed.get() || (self.preread.window.is_none() && !self.preread.empty));
+        self.preread.window.clone().flatten()
+    }
+
+    fn keyspace(&self, name: &[u8]) -> Option<KeyspaceDefinition> {
+        self.fold.keyspace(name)
+    }
+
+    fn next_keyspace(&self) -> KeyspaceId {
+        self.fold.registry.read().next_id()
+    }
+}

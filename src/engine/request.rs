@@ -1,0 +1,245 @@
+//! A request as the caller builds it.
+
+use super::{error::Error, fingerprint};
+use crate::{
+    admission::shape::{ShapeError, check_request},
+    base::{
+        Action, Bytes, Expect, IdempotencyKey, Operation, RequestData, Verdict,
+        limits::{REQUEST_BYTES, check},
+    },
+    codec::{AsKey, Codec, CodecError, Key, Keyspace, encode_key},
+};
+use serde::{Serialize, de::DeserializeOwned};
+use std::{fmt, ops::RangeInclusive};
+
+/// An operation as data: what to expect of some records and what to do with some, all or nothing.
+///
+/// Expectations are judged on the state before the request; mutations apply in order; a second mutation of one record
+/// must expect [`Expect::Any`]. What does not encode, or breaks a limit, is reported by `commit` or `submit`.
+///
+/// ```
+/// use steadfast::{Engine, Expect, IdempotencyKey, Keyspace, Request};
+///
+/// const STOCK: Keyspace<(u32, u64), u32> = Keyspace::new("stock");
+/// const SOLD: Keyspace<u32, i64> = Keyspace::new("sold");
+///
+/// let engine = Engine::in_memory()?;
+/// let request = |key: &str| {
+///     Ok::<_, steadfast::Error>(
+///         Request::new(IdempotencyKey::new("store-4", key)?)
+///             .put(&STOCK, &(4, 12), &7, Expect::Absent)
+///             .add(&SOLD, &4, 3, 0..=i64::MAX)
+///             .result(&"sold"),
+///     )
+/// };
+/// let first = engine.commit(request("basket-1")?)?.committed()?;
+/// let again = engine.commit(request("basket-1")?)?.committed()?;
+/// assert_eq!((first.replayed, again.replayed), (false, true));
+/// assert_eq!(first.seq, again.seq);
+/// # Ok::<(), steadfast::Error>(())
+/// ```
+#[must_use = "a request does nothing until it is committed or submitted"]
+pub struct Request<T = Bytes> {
+    data: RequestData,
+    key: Option<IdempotencyKey>,
+    intent: Option<Bytes>,
+    first_error: Option<Error>,
+    decode: fn(&[u8]) -> Result<T, CodecError>,
+}
+
+/// A request that is well formed, with the way to read its result.
+pub(crate) struct Prepared<T> {
+    pub data: RequestData,
+    pub decode: fn(&[u8]) -> Result<T, CodecError>,
+}
+
+impl Request {
+    /// A request whose outcome is remembered under `key`.
+    pub fn new(key: IdempotencyKey) -> Self {
+        Self::with(Some(key))
+    }
+
+    /// A request that is carried out each time it is delivered.
+    pub fn unkeyed() -> Self {
+        Self::with(None)
+    }
+
+    fn with(key: Option<IdempotencyKey>) -> Self {
+        let data = RequestData {
+            key: None,
+            keyspaces: Vec::new(),
+            operations: Vec::new(),
+            reads: Vec::new(),
+            actor: Bytes::new(),
+            correlation: Bytes::new(),
+            verdict: Verdict::Commit(Bytes::new()),
+        };
+        let decode = |bytes: &[u8]| Ok(Bytes::copy_from_slice(bytes));
+        Self { data, key, intent: None, first_error: None, decode }
+    }
+}
+
+impl<T> Request<T> {
+    /// Sets the value of a record. The encoded value may have up to 1 MiB.
+    pub fn put<K: Key, V>(
+        mut self,
+        keyspace: &Keyspace<K, V>,
+        key: &(impl AsKey<K> + ?Sized),
+        value: &V,
+        expect: impl Into<Expect>,
+    ) -> Self {
+        match keyspace.encode(value) {
+            Ok(value) => self.operation(keyspace, key, expect.into(), Action::Put(value)),
+            Err(error) => self.fail(error.into()),
+        }
+        self
+    }
+
+    /// Removes a record. Removing one that is not there does nothing.
+    pub fn delete<K: Key, V>(
+        mut self,
+        keyspace: &Keyspace<K, V>,
+        key: &(impl AsKey<K> + ?Sized),
+        expect: impl Into<Expect>,
+    ) -> Self {
+        self.operation(keyspace, key, expect.into(), Action::Delete);
+        self
+    }
+
+    /// Expects something of a record and leaves it as it is.
+    pub fn check<K: Key, V>(
+        mut self,
+        keyspace: &Keyspace<K, V>,
+        key: &(impl AsKey<K> + ?Sized),
+        expect: impl Into<Expect>,
+    ) -> Self {
+        self.operation(keyspace, key, expect.into(), Action::Check);
+        self
+    }
+
+    /// Adds to a number; a record that is not there counts as 0. A sum outside of `bounds`, or of the `i64`s, is a
+    /// refusal.
+    pub fn add<K: Key>(
+        self,
+        keyspace: &Keyspace<K, i64>,
+        key: &(impl AsKey<K> + ?Sized),
+        delta: i64,
+        bounds: RangeInclusive<i64>,
+    ) -> Self {
+        self.add_expecting(keyspace, key, delta, bounds, Expect::Any)
+    }
+
+    /// [`add`](Self::add) with an expectation of the record.
+    pub fn add_expecting<K: Key>(
+        mut self,
+        keyspace: &Keyspace<K, i64>,
+        key: &(impl AsKey<K> + ?Sized),
+        delta: i64,
+        bounds: RangeInclusive<i64>,
+        expect: impl Into<Expect>,
+    ) -> Self {
+        let (min, max) = bounds.into_inner();
+        let action = Action::Add { delta, min, max, sum: Bytes::new() };
+        self.operation(keyspace, key, expect.into(), action);
+        self
+    }
+
+    /// What the client asked, to tell a retry from another request under the same key. Without it, that is the
+    /// operations and expectations: give the intent wherever those are computed from anything but the client's
+    /// request. It is hashed as encoded, so it must hold nothing whose order varies, such as a `HashMap`.
+    pub fn intent(mut self, intent: &(impl Serialize + ?Sized)) -> Self {
+        match Codec::DEFAULT.encode(intent) {
+            Ok(bytes) => self.intent = Some(bytes),
+            Err(error) => self.fail(error.into()),
+        }
+        self
+    }
+
+    /// Who asks, up to 64 bytes: kept with each record written.
+    pub fn actor(mut self, actor: impl AsRef<[u8]>) -> Self {
+        self.data.actor = Bytes::copy_from_slice(actor.as_ref());
+        self
+    }
+
+    /// The caller's name for the flow this is part of, up to 1 KiB: kept in the log.
+    pub fn correlation(mut self, correlation: impl AsRef<[u8]>) -> Self {
+        self.data.correlation = Bytes::copy_from_slice(correlation.as_ref());
+        self
+    }
+
+    /// What a retry gets back, up to 64 KiB encoded.
+    pub fn result<U: Serialize + DeserializeOwned>(mut self, result: &U) -> Request<U> {
+        match Codec::DEFAULT.encode(result) {
+            Ok(bytes) => self.data.verdict = Verdict::Commit(bytes),
+            Err(error) => self.fail(error.into()),
+        }
+        let Self { data, key, intent, first_error, .. } = self;
+        Request { data, key, intent, first_error, decode: |bytes| Codec::DEFAULT.decode(bytes) }
+    }
+
+    /// Checks the request and seals it with its fingerprint.
+    pub(crate) fn prepare(mut self) -> Result<Prepared<T>, Error> {
+        if let Some(error) = self.first_error {
+            return Err(error);
+        }
+        if self.data.operations.is_empty() {
+            return Err(ShapeError::NoOperation.into());
+        }
+        check_request(&self.data)?;
+        if let Some(key) = self.key {
+            let fingerprint = match &self.intent {
+                Some(intent) => fingerprint::of_intent(intent),
+                None => fingerprint::of_operations(&self.data),
+            };
+            self.data.key = Some((key, fingerprint));
+        }
+        Ok(Prepared { data: self.data, decode: self.decode })
+    }
+
+    fn operation<K: Key, V>(
+        &mut self,
+        keyspace: &Keyspace<K, V>,
+        key: &(impl AsKey<K> + ?Sized),
+        expect: Expect,
+        action: Action,
+    ) {
+        match encode_key(key) {
+            Ok(key) => {
+                let keyspace = position(&mut self.data, keyspace);
+                self.data.operations.push(Operation { keyspace, key, expect, action });
+            }
+            Err(error) => self.fail(error.into()),
+        }
+    }
+
+    fn fail(&mut self, error: Error) {
+        self.first_error.get_or_insert(error);
+    }
+}
+
+/// The position of a keyspace among those of a request. There are never more of them than operations, so it fits.
+pub(super) fn position<K: Key, V>(data: &mut RequestData, keyspace: &Keyspace<K, V>) -> u16 {
+    let identity = keyspace.identity();
+    let known = data.keyspaces.iter().position(|known| *known == identity);
+    let position = known.unwrap_or_else(|| {
+        data.keyspaces.push(identity);
+        data.keyspaces.len() - 1
+    });
+    u16::try_from(position).unwrap_or(u16::MAX)
+}
+
+/// The encoded form of an intent.
+pub(super) fn encode_intent(intent: &(impl Serialize + ?Sized)) -> Result<Bytes, Error> {
+    let bytes = Codec::DEFAULT.encode(intent)?;
+    check("intent bytes", bytes.len(), 0, REQUEST_BYTES)?;
+    Ok(bytes)
+}
+
+impl<T> fmt::Debug for Request<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("key", &self.key)
+            .field("operations", &self.data.operations.len())
+            .finish_non_exhaustive()
+    }
+}

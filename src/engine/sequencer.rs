@@ -1,0 +1,214 @@
+//! What the one order of operations is decided in: the fold, the group being filled, the replies that wait.
+
+use super::{
+    core::View,
+    error::Error,
+    outcome::Answer,
+    slot::Slot,
+};
+use crate::{
+    base::SeqNo,
+    checkpoint::Reader,
+    format::{entry, group::HEADER},
+    log::{
+        Position,
+        segments::Segment,
+        writer::{Sealing, room_in},
+    },
+    state::{digest::StateDigest, fold::Fold, memtable::Memtable},
+};
+use crate::base::{Entry, LogTime};
+use std::{mem, sync::Arc};
+
+/// Behind the one lock that every write passes.
+#[derive(Debug)]
+pub(super) struct Sequencer {
+    pub fold: Fold,
+    pub base: Arc<Reader>,
+    pub next_seq: SeqNo,
+    pub durable: SeqNo,
+    pub pending: Pending,
+    pub in_flight: Option<InFlight>,
+    /// Whether somebody has the lead, or was handed it.
+    pub led: bool,
+    pub poison: Option<Poison>,
+    pub closed: bool,
+    pub freeze_wanted: bool,
+    pub frozen: Option<FrozenPoint>,
+    /// Bytes left in the segment in use, once everything taken so far is written.
+    pub room: u64,
+    /// With less than this left, it is time to prepare the next segment.
+    pub low_room: u64,
+    /// The segment to go on in when the one in use is full.
+    pub spare: Option<Segment>,
+    /// The number the next segment to be prepared gets, and its length.
+    pub next_segment: (u64, u64),
+    /// Bytes written to the log since the last freeze.
+    pub log_bytes: u64,
+}
+
+/// The group being filled.
+#[derive(Debug)]
+pub(super) struct Pending {
+    /// Encoded entries behind room for the header.
+    pub buffer: Vec<u8>,
+    pub first_seq: SeqNo,
+    pub entries: u32,
+    pub parked: Vec<Parked>,
+}
+
+/// The group being written.
+#[derive(Debug)]
+pub(super) struct InFlight {
+    pub last_seq: SeqNo,
+    pub parked: Vec<Parked>,
+}
+
+/// A reply that waits until what it tells is durable.
+#[derive(Debug)]
+pub(super) struct Parked {
+    pub slot: Arc<Slot>,
+    pub reply: Result<Answer, Error>,
+    /// The entry whose fate it tells, if that is not durable yet.
+    pub tells: Option<SeqNo>,
+}
+
+/// Why there are no more writes.
+#[derive(Clone, Debug)]
+pub(super) struct Poison {
+    pub reason: Arc<str>,
+    /// The last entry of the group whose write or sync failed: those up to it may be on the disk.
+    pub failed: SeqNo,
+}
+
+/// Where a memtable was frozen, at the end of a group.
+#[derive(Clone, Debug)]
+pub(super) struct FrozenPoint {
+    pub memtable: Arc<Memtable>,
+    pub seq: SeqNo,
+    pub time: LogTime,
+    pub digest: StateDigest,
+    /// Known once the group is durable.
+    pub position: Option<Position>,
+}
+
+/// A group taken to be written.
+#[derive(Debug)]
+pub(super) struct Taken {
+    pub buffer: Vec<u8>,
+    pub sealing: Sealing,
+    /// The segment to begin with it.
+    pub next: Option<Segment>,
+    pub freezes: bool,
+}
+
+impl Pending {
+    pub(super) fn new(buffer: Vec<u8>) -> Self {
+        let mut buffer = buffer;
+        buffer.clear();
+        buffer.resize(HEADER, 0);
+        Self { buffer, first_seq: SeqNo::new(0), entries: 0, parked: Vec::new() }
+    }
+
+    /// Bytes of entries.
+    pub(super) fn bytes(&self) -> usize {
+        self.buffer.len() - HEADER
+    }
+
+    pub(super) fn append(&mut self, entry: &Entry) {
+        if self.entries == 0 {
+            self.first_seq = entry.seq;
+        }
+        entry::encode(entry, &mut self.buffer);
+        self.entries += 1;
+    }
+}
+
+impl Sequencer {
+    /// Parks a reply with the group after which all it saw is durable; gives it back when that is so already.
+    pub(super) fn park(&mut self, parked: Parked) -> Option<Parked> {
+        if self.pending.entries > 0 {
+            self.pending.parked.push(parked);
+        } else if let Some(in_flight) = &mut self.in_flight {
+            in_flight.parked.push(parked);
+        } else {
+            return Some(parked);
+        }
+        None
+    }
+
+    /// Takes the group being filled, to write it; `spare` buffer takes its place. Freezes the memtable first, if it is
+    /// time to.
+    pub(super) fn take(&mut self, buffer: Vec<u8>, freeze: bool) -> Option<Taken> {
+        if self.pending.entries == 0 {
+            return None;
+        }
+        let Pending { buffer, first_seq, entries, parked } = mem::replace(&mut self.pending, Pending::new(buffer));
+        let last_seq = self.fold.applied;
+        self.in_flight = Some(InFlight { last_seq, parked });
+        let next = self.reserve(buffer.len());
+        self.log_bytes += buffer.len() as u64;
+        let sealing = Sealing { first_seq, last_seq, entries, digest: self.fold.digest.0 };
+        if freeze {
+            self.freeze(None);
+        }
+        Some(Taken { buffer, sealing, next, freezes: freeze })
+    }
+
+    /// Freezes the memtable at the last applied entry, which ends a group.
+    pub(super) fn freeze(&mut self, position: Option<Position>) {
+        let memtable = mem::take(&mut self.fold.active);
+        self.fold.frozen = Some(memtable.clone());
+        self.frozen = Some(FrozenPoint {
+            memtable,
+            seq: self.fold.applied,
+            time: self.fold.time,
+            digest: self.fold.digest,
+            position,
+        });
+        self.freeze_wanted = false;
+        self.log_bytes = 0;
+    }
+
+    /// What readers see.
+    pub(super) fn view(&self) -> Arc<View> {
+        Arc::new(View {
+            active: self.fold.active.clone(),
+            frozen: self.fold.frozen.clone(),
+            base: self.base.clone(),
+        })
+    }
+
+    /// Whether the group being filled would still fit on the disk with `bytes` more.
+    pub(super) fn fits(&self, bytes: usize) -> bool {
+        let needed = padded(self.pending.buffer.len() + bytes);
+        needed <= self.room || needed <= self.spare_room()
+    }
+
+    /// Bytes that fit into the spare segment; 0 without one.
+    pub(super) fn spare_room(&self) -> u64 {
+        self.spare.as_ref().map_or(0, room_in)
+    }
+
+    /// Whether it is time to prepare a segment in the background.
+    pub(super) fn wants_spare(&self) -> bool {
+        self.spare.is_none() && self.room < self.low_room && self.poison.is_none() && !self.closed
+    }
+
+    /// Sets room aside for a group; gives the spare segment out if the group is to begin it.
+    fn reserve(&mut self, group: usize) -> Option<Segment> {
+        let needed = padded(group);
+        if needed <= self.room {
+            self.room -= needed;
+            return None;
+        }
+        let room = self.spare_room();
+        (self.room, self.low_room) = (room.saturating_sub(needed), room / 2);
+        self.spare.take()
+    }
+}
+
+/// Length on disk of a group in a buffer of `bytes` bytes.
+pub(super) fn padded(bytes: usize) -> u64 {
+    crate::format::blocks(bytes as u64)
+}

@@ -1,0 +1,101 @@
+//! Where a caller waits for the answer to its request.
+
+use super::{error::Error, outcome::Answer};
+use parking_lot::{Condvar, Mutex};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Poll, Waker},
+};
+
+type Reply = Result<Answer, Error>;
+
+/// One caller's place. Filled exactly once.
+#[derive(Debug, Default)]
+pub(super) struct Slot {
+    state: Mutex<State>,
+    changed: Condvar,
+    /// Whether the caller blocks here, and can be handed the lead.
+    blocking: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+enum State {
+    #[default]
+    Waiting,
+    /// A future waits.
+    Polled(Waker),
+    /// The caller is to take the lead, and then to wait again.
+    Lead,
+    Filled(Box<Reply>),
+    Taken,
+}
+
+/// What a blocked caller is woken for.
+pub(super) enum Woken {
+    Lead,
+    Reply(Reply),
+}
+
+impl Slot {
+    pub(super) fn new(blocking: bool) -> Arc<Self> {
+        Arc::new(Self { blocking: blocking.into(), ..Self::default() })
+    }
+
+    /// The caller is about to block here.
+    pub(super) fn block(&self) {
+        self.blocking.store(true, Ordering::SeqCst);
+    }
+
+    pub(super) fn is_blocking(&self) -> bool {
+        self.blocking.load(Ordering::SeqCst)
+    }
+
+    /// Gives the answer and wakes whoever waits for it.
+    pub(super) fn fill(&self, reply: Reply) {
+        let before = std::mem::replace(&mut *self.state.lock(), State::Filled(Box::new(reply)));
+        match before {
+            State::Polled(waker) => waker.wake(),
+            _ => drop(self.changed.notify_one()),
+        }
+    }
+
+    /// Hands the lead to a caller that blocks here.
+    pub(super) fn promote(&self) {
+        let mut state = self.state.lock();
+        if matches!(*state, State::Waiting) {
+            *state = State::Lead;
+            self.changed.notify_one();
+        }
+    }
+
+    /// Blocks until there is something to do.
+    pub(super) fn wait(&self) -> Woken {
+        let mut state = self.state.lock();
+        loop {
+            match std::mem::replace(&mut *state, State::Waiting) {
+                State::Lead => return Woken::Lead,
+                State::Filled(reply) => {
+                    *state = State::Taken;
+                    return Woken::Reply(*reply);
+                }
+                _ => self.changed.wait(&mut state),
+            }
+        }
+    }
+
+    /// The answer, or a promise to wake.
+    pub(super) fn poll(&self, waker: &Waker) -> Poll<Reply> {
+        let mut state = self.state.lock();
+        match std::mem::replace(&mut *state, State::Taken) {
+            State::Filled(reply) => Poll::Ready(*reply),
+            State::Taken => panic!("a ticket was polled after it had given its outcome"),
+            _ => {
+                *state = State::Polled(waker.clone());
+                Poll::Pending
+            }
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! The promise of an outcome.
+
+use super::{
+    core::Core,
+    error::Error,
+    outcome::{Answer, Outcome},
+    slot::Slot,
+};
+use crate::{base::Bytes, codec::CodecError};
+use std::{
+    convert::Infallible,
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+/// The promise of an outcome: a `Future` for any executor, or [`wait`](Self::wait) for none.
+///
+/// Dropping it cancels nothing: the request is carried out all the same.
+#[must_use = "dropping a ticket does not undo the request"]
+pub struct Ticket<T = Bytes, R = Infallible> {
+    place: Place,
+    decode: fn(&[u8]) -> Result<T, CodecError>,
+    rejection: fn(&[u8]) -> Result<R, CodecError>,
+}
+
+enum Place {
+    Answered(Option<Box<Result<Answer, Error>>>),
+    Parked { core: Arc<Core>, slot: Arc<Slot> },
+}
+
+impl<T, R> Ticket<T, R> {
+    pub(super) fn answered(
+        answer: Result<Answer, Error>,
+        decode: fn(&[u8]) -> Result<T, CodecError>,
+        rejection: fn(&[u8]) -> Result<R, CodecError>,
+    ) -> Self {
+        Self { place: Place::Answered(Some(Box::new(answer))), decode, rejection }
+    }
+
+    pub(super) fn parked(
+        core: Arc<Core>,
+        slot: Arc<Slot>,
+        decode: fn(&[u8]) -> Result<T, CodecError>,
+        rejection: fn(&[u8]) -> Result<R, CodecError>,
+    ) -> Self {
+        Self { place: Place::Parked { core, slot }, decode, rejection }
+    }
+
+    /// Blocks until the outcome is durable. May write a group of requests itself.
+    ///
+    /// # Errors
+    /// As [`Engine::commit`](crate::Engine::commit).
+    pub fn wait(self) -> Result<Outcome<T, R>, Error> {
+        let answer = match self.place {
+            Place::Answered(answer) => *answer.expect("a ticket is waited for once"),
+            Place::Parked { core, slot } => {
+                // First, so that whoever hands the lead on from here can hand it to this caller.
+                slot.block();
+                if core.take_lead() {
+                    core.lead();
+                }
+                core.wait(&slot)
+            }
+        };
+        answer?.decode(self.decode, self.rejection)
+    }
+}
+
+impl<T, R> Future for Ticket<T, R> {
+    type Output = Result<Outcome<T, R>, Error>;
+
+    /// # Panics
+    /// When polled again after it was ready.
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let (decode, rejection) = (self.decode, self.rejection);
+        let answer = match &mut self.place {
+            Place::Answered(answer) => {
+                *answer.take().expect("a ticket was polled after it had given its outcome")
+            }
+            Place::Parked { slot, .. } => match slot.poll(context.waker()) {
+                Poll::Ready(answer) => answer,
+                Poll::Pending => return Poll::Pending,
+            },
+        };
+        Poll::Ready(answer.and_then(|answer| answer.decode(decode, rejection)))
+    }
+}
+
+impl<T, R> fmt::Debug for Ticket<T, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ticket").finish_non_exhaustive()
+    }
+}

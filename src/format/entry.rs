@@ -1,0 +1,163 @@
+//! Entries in the body of a group, each after its length in four bytes.
+//!
+//! ```text
+//! 0      8     9       10
+//! | time | keyed | outcome | key, fingerprint (if keyed) | actor | correlation | keyspaces | operations | reads | outcome
+//! ```
+//! The number of an entry is that of the group's first entry plus its position.
+
+use super::{
+    bytes::{Reader, put_bytes8, put_bytes16, put_bytes32},
+    rows::{decode_fingerprint, decode_outcome, encode_fingerprint, encode_outcome},
+};
+use crate::base::{
+    Action, Entry, Expect, IdempotencyKey, KeyspaceId, KeyspaceIdentity, KeyspaceRef, LogTime,
+    Operation, Read, SeqNo, Version,
+};
+
+/// Appends `entry` with its length in front.
+pub(crate) fn encode(entry: &Entry, out: &mut Vec<u8>) {
+    let start = out.len();
+    out.extend([0; 4]);
+    out.extend(entry.time.get().to_le_bytes());
+    out.push(u8::from(entry.key.is_some()));
+    if let Some((key, fingerprint)) = &entry.key {
+        put_bytes16(out, key.as_bytes());
+        encode_fingerprint(fingerprint, out);
+    }
+    put_bytes8(out, &entry.actor);
+    put_bytes16(out, &entry.correlation);
+    count(out, entry.keyspaces.len());
+    entry.keyspaces.iter().for_each(|keyspace| encode_keyspace(keyspace, out));
+    count(out, entry.operations.len());
+    entry.operations.iter().for_each(|operation| encode_operation(operation, out));
+    count(out, entry.reads.len());
+    entry.reads.iter().for_each(|read| encode_read(read, out));
+    encode_outcome(&entry.outcome, out);
+    let length = (out.len() - start - 4) as u32;
+    out[start..start + 4].copy_from_slice(&length.to_le_bytes());
+}
+
+/// Takes the next entry, which has the number `seq`, off the front of a group's body.
+pub(crate) fn decode(body: &mut Reader<'_>, seq: SeqNo) -> Option<Entry> {
+    let length = body.u32()?;
+    let mut reader = Reader::new(body.bytes(length as usize)?);
+    decode_fields(&mut reader, seq)
+}
+
+fn decode_fields(reader: &mut Reader<'_>, seq: SeqNo) -> Option<Entry> {
+    let time = LogTime::new(reader.u64()?);
+    let key = match reader.u8()? {
+        0 => None,
+        1 => Some((IdempotencyKey::from_bytes(reader.bytes16()?.into())?, decode_fingerprint(reader)?)),
+        _ => return None,
+    };
+    Some(Entry {
+        seq,
+        time,
+        key,
+        actor: reader.bytes8()?.into(),
+        correlation: reader.bytes16()?.into(),
+        keyspaces: list(reader, decode_keyspace)?,
+        operations: list(reader, decode_operation)?,
+        reads: list(reader, decode_read)?,
+        outcome: decode_outcome(reader.rest())?,
+    })
+}
+
+fn count(out: &mut Vec<u8>, count: usize) {
+    out.extend((count as u16).to_le_bytes());
+}
+
+fn list<T>(reader: &mut Reader<'_>, item: fn(&mut Reader<'_>) -> Option<T>) -> Option<Vec<T>> {
+    (0..reader.u16()?).map(|_| item(reader)).collect()
+}
+
+fn encode_keyspace(keyspace: &KeyspaceRef, out: &mut Vec<u8>) {
+    out.extend(keyspace.id.get().to_le_bytes());
+    out.extend(keyspace.schema.to_le_bytes());
+    out.push(u8::from(keyspace.identity.is_some()));
+    if let Some(identity) = &keyspace.identity {
+        put_bytes8(out, &identity.name);
+        put_bytes16(out, &identity.shape);
+        out.push(identity.codec);
+    }
+}
+
+fn decode_keyspace(reader: &mut Reader<'_>) -> Option<KeyspaceRef> {
+    let (id, schema) = (KeyspaceId::new(reader.u32()?), reader.u32()?);
+    let identity = match reader.u8()? {
+        0 => None,
+        1 => Some(KeyspaceIdentity::stored(
+            reader.bytes8()?.into(),
+            reader.bytes16()?.into(),
+            reader.u8()?,
+            schema,
+        )),
+        _ => return None,
+    };
+    Some(KeyspaceRef { id, schema, identity })
+}
+
+fn encode_operation(operation: &Operation, out: &mut Vec<u8>) {
+    out.extend(operation.keyspace.to_le_bytes());
+    put_bytes16(out, &operation.key);
+    match operation.expect {
+        Expect::Any => out.push(0),
+        Expect::Absent => out.push(1),
+        Expect::Present => out.push(2),
+        Expect::Version(version) => {
+            out.push(3);
+            out.extend(version.get().to_le_bytes());
+        }
+    }
+    match &operation.action {
+        Action::Check => out.push(0),
+        Action::Put(value) => {
+            out.push(1);
+            put_bytes32(out, value);
+        }
+        Action::Delete => out.push(2),
+        Action::Add { delta, min, max, sum } => {
+            out.push(3);
+            [delta, min, max].into_iter().for_each(|number| out.extend(number.to_le_bytes()));
+            put_bytes8(out, sum);
+        }
+    }
+}
+
+fn decode_operation(reader: &mut Reader<'_>) -> Option<Operation> {
+    let (keyspace, key) = (reader.u16()?, reader.bytes16()?.into());
+    let expect = match reader.u8()? {
+        0 => Expect::Any,
+        1 => Expect::Absent,
+        2 => Expect::Present,
+        3 => Expect::Version(Version::new(reader.u64()?)),
+        _ => return None,
+    };
+    let action = match reader.u8()? {
+        0 => Action::Check,
+        1 => Action::Put(reader.bytes32()?.into()),
+        2 => Action::Delete,
+        3 => Action::Add {
+            delta: reader.i64()?,
+            min: reader.i64()?,
+            max: reader.i64()?,
+            sum: reader.bytes8()?.into(),
+        },
+        _ => return None,
+    };
+    Some(Operation { keyspace, key, expect, action })
+}
+
+fn encode_read(read: &Read, out: &mut Vec<u8>) {
+    out.extend(read.keyspace.to_le_bytes());
+    put_bytes16(out, &read.key);
+    // No entry has the number 0, so it can stand for "there was no record".
+    out.extend(read.seen.map_or(0, Version::get).to_le_bytes());
+}
+
+fn decode_read(reader: &mut Reader<'_>) -> Option<Read> {
+    let (keyspace, key, seen) = (reader.u16()?, reader.bytes16()?.into(), reader.u64()?);
+    Some(Read { keyspace, key, seen: (seen != 0).then(|| Version::new(seen)) })
+}

@@ -1,0 +1,98 @@
+//! An outcome: a tag, then what the tag says. The tags are pinned; 0 and those not listed are refused.
+//! ```text
+//! committed     | 1 | result ... |
+//! not absent    | 2 | keyspace length u8 | keyspace | key length u16 | key | version u64 | time u64 | actor length u8 | actor |
+//! not present   | 3 | keyspace length u8 | keyspace | key length u16 | key |
+//! out of bounds | 4 | keyspace length u8 | keyspace | key length u16 | key | current i64 | delta i64 | min i64 | max i64 | version u64 |
+//! procedure     | 5 | rejection ... |
+//! ```
+
+use crate::{
+    base::{Bytes, LogTime, StoredOutcome, StoredRejection, Version},
+    format::bytes::{Reader, put_bytes, put_bytes8, put_bytes16, put_i64, put_u8, put_u64},
+};
+
+const COMMITTED: u8 = 1;
+const NOT_ABSENT: u8 = 2;
+const NOT_PRESENT: u8 = 3;
+const OUT_OF_BOUNDS: u8 = 4;
+const PROCEDURE: u8 = 5;
+
+/// Appends an outcome.
+pub(crate) fn encode_outcome(outcome: &StoredOutcome, out: &mut Vec<u8>) {
+    match outcome {
+        StoredOutcome::Committed(result) => {
+            put_u8(out, COMMITTED);
+            put_bytes(out, result);
+        }
+        StoredOutcome::Rejected(rejection) => encode_rejection(rejection, out),
+    }
+}
+
+fn encode_rejection(rejection: &StoredRejection, out: &mut Vec<u8>) {
+    match rejection {
+        StoredRejection::NotAbsent { keyspace, key, version, time, actor } => {
+            put_place(out, NOT_ABSENT, keyspace, key);
+            put_u64(out, version.get());
+            put_u64(out, time.get());
+            put_bytes8(out, actor);
+        }
+        StoredRejection::NotPresent { keyspace, key } => put_place(out, NOT_PRESENT, keyspace, key),
+        StoredRejection::OutOfBounds { keyspace, key, current, delta, min, max, version } => {
+            put_place(out, OUT_OF_BOUNDS, keyspace, key);
+            for number in [current, delta, min, max] {
+                put_i64(out, *number);
+            }
+            put_u64(out, version.get());
+        }
+        StoredRejection::Procedure(rejection) => {
+            put_u8(out, PROCEDURE);
+            put_bytes(out, rejection);
+        }
+    }
+}
+
+fn put_place(out: &mut Vec<u8>, tag: u8, keyspace: &Bytes, key: &Bytes) {
+    put_u8(out, tag);
+    put_bytes8(out, keyspace);
+    put_bytes16(out, key);
+}
+
+/// Reads an outcome that takes up all of `bytes`.
+pub(crate) fn decode_outcome(bytes: &[u8]) -> Option<StoredOutcome> {
+    let mut reader = Reader::new(bytes);
+    let outcome = match reader.u8()? {
+        COMMITTED => StoredOutcome::Committed(reader.rest().into()),
+        tag => StoredOutcome::Rejected(decode_rejection(tag, &mut reader)?),
+    };
+    reader.end()?;
+    Some(outcome)
+}
+
+// A struct's fields are evaluated in the order they are written here, which is the order of the layout.
+fn decode_rejection(tag: u8, reader: &mut Reader<'_>) -> Option<StoredRejection> {
+    Some(match tag {
+        NOT_ABSENT => StoredRejection::NotAbsent {
+            keyspace: reader.bytes8()?.into(),
+            key: reader.bytes16()?.into(),
+            version: Version::new(reader.u64()?),
+            time: LogTime::new(reader.u64()?),
+            actor: reader.bytes8()?.into(),
+        },
+        NOT_PRESENT => StoredRejection::NotPresent {
+            keyspace: reader.bytes8()?.into(),
+            key: reader.bytes16()?.into(),
+        },
+        OUT_OF_BOUNDS => StoredRejection::OutOfBounds {
+            keyspace: reader.bytes8()?.into(),
+            key: reader.bytes16()?.into(),
+            current: reader.i64()?,
+            delta: reader.i64()?,
+            min: reader.i64()?,
+            max: reader.i64()?,
+            version: Version::new(reader.u64()?),
+        },
+        PROCEDURE => StoredRejection::Procedure(reader.rest().into()),
+        _ => return None,
+    })
+}

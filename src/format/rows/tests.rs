@@ -1,0 +1,201 @@
+use super::*;
+use crate::base::{
+    Bytes, Epoch, Fingerprint, LogTime, Row, SeqNo, StoredOutcome, StoredRejection, Version,
+    WindowRow,
+};
+use proptest::prelude::*;
+
+fn row() -> Row {
+    Row {
+        value: Bytes::from_static(b"value"),
+        schema: 7,
+        version: Version::new(0x0102),
+        created: Version::new(3),
+        time: LogTime::new(4),
+        actor: Bytes::from_static(b"me"),
+    }
+}
+
+fn outcomes() -> Vec<StoredOutcome> {
+    let place = || (Bytes::from_static(b"stock"), Bytes::from_static(b"apple"));
+    let ((k1, r1), (k2, r2), (k3, r3)) = (place(), place(), place());
+    vec![
+        StoredOutcome::Committed(Bytes::from_static(b"done")),
+        StoredOutcome::Committed(Bytes::new()),
+        StoredOutcome::Rejected(StoredRejection::NotAbsent {
+            keyspace: k1,
+            key: r1,
+            version: Version::new(9),
+            time: LogTime::new(8),
+            actor: Bytes::from_static(b"you"),
+        }),
+        StoredOutcome::Rejected(StoredRejection::NotPresent { keyspace: k2, key: r2 }),
+        StoredOutcome::Rejected(StoredRejection::OutOfBounds {
+            keyspace: k3,
+            key: r3,
+            current: 1,
+            delta: -2,
+            min: 0,
+            max: i64::MAX,
+            version: Version::new(5),
+        }),
+        StoredOutcome::Rejected(StoredRejection::Procedure(Bytes::from_static(b"no"))),
+    ]
+}
+
+fn window_row(outcome: StoredOutcome) -> WindowRow {
+    WindowRow {
+        fingerprint: Fingerprint { hash: [0xab; 32], kind: 2, operations: 3, expectations: 4 },
+        seq: SeqNo::new(5),
+        time: LogTime::new(6),
+        outcome,
+    }
+}
+
+fn meta() -> Meta {
+    Meta {
+        format: 1,
+        uuid: 2,
+        applied_seq: SeqNo::new(3),
+        applied_g: 4,
+        applied_time: LogTime::new(5),
+        chain: [6; 32],
+        digest_version: 7,
+        digest: StateDigest(8),
+        epoch: Epoch::new(9),
+        trim: 10,
+    }
+}
+
+fn encoded<T>(encode: impl Fn(&T, &mut Vec<u8>), item: &T) -> Vec<u8> {
+    let mut out = Vec::new();
+    encode(item, &mut out);
+    out
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn rows_come_back() {
+    assert_eq!(decode_row(&encoded(encode_row, &row())), Some(row()));
+    assert_eq!(decode_meta(&encoded(encode_meta, &meta())), Some(meta()));
+    for outcome in outcomes() {
+        assert_eq!(decode_outcome(&encoded(encode_outcome, &outcome)), Some(outcome.clone()));
+        let row = window_row(outcome);
+        assert_eq!(decode_window_row(&encoded(encode_window_row, &row)), Some(row));
+    }
+}
+
+#[test]
+fn a_record_is_these_bytes() {
+    assert_eq!(
+        hex(&encoded(encode_row, &row())),
+        "07000000020100000000000003000000000000000400000000000000026d6576616c7565"
+    );
+}
+
+#[test]
+fn outcomes_are_these_bytes() {
+    let expected = [
+        "01646f6e65",
+        "01",
+        "020573746f636b05006170706c650900000000000000080000000000000003796f75",
+        "030573746f636b05006170706c65",
+        "040573746f636b05006170706c650100000000000000feffffffffffffff0000000000000000ffffffffffffff7f0500000000000000",
+        "056e6f",
+    ];
+    for (outcome, expected) in outcomes().iter().zip(expected) {
+        assert_eq!(hex(&encoded(encode_outcome, outcome)), expected);
+    }
+}
+
+#[test]
+fn a_window_row_is_these_bytes() {
+    let row = window_row(StoredOutcome::Committed(Bytes::from_static(b"done")));
+    let head = "ab".repeat(32);
+    assert_eq!(
+        hex(&encoded(encode_window_row, &row)),
+        format!("{head}02030000000400000005000000000000000600000000000000{}", "01646f6e65")
+    );
+}
+
+#[test]
+fn the_meta_row_is_these_bytes() {
+    let chain = "06".repeat(32);
+    assert_eq!(
+        hex(&encoded(encode_meta, &meta())),
+        format!(
+            "01000000020000000000000000000000000000000300000000000000040000000000000005000000000000\
+             00{chain}07000000080000000000000000000000000000000900000000000000\
+             0a00000000000000"
+        )
+    );
+}
+
+#[test]
+fn a_seal_is_these_bytes() {
+    assert_eq!(hex(&seal(RowTag::Record, b"key", b"body")), "e73c34a6626f6479");
+}
+
+#[test]
+fn a_short_or_long_body_is_refused() {
+    let body = encoded(encode_meta, &meta());
+    for len in 0..body.len() {
+        assert_eq!(decode_meta(&body[..len]), None);
+    }
+    assert_eq!(decode_meta(&[&body[..], &[0]].concat()), None);
+    let outcome = encoded(encode_outcome, &outcomes()[3]);
+    assert_eq!(decode_outcome(&[&outcome[..], &[0]].concat()), None);
+    assert_eq!(decode_outcome(&[0]), None);
+    assert_eq!(decode_outcome(&[6]), None);
+}
+
+#[test]
+fn a_row_opens_only_under_its_own_key_and_tag() {
+    let sealed = seal(RowTag::Record, b"key", b"body");
+    assert_eq!(open(RowTag::Record, b"key", &sealed), Some(&b"body"[..]));
+    assert_eq!(open(RowTag::Window, b"key", &sealed), None);
+    assert_eq!(open(RowTag::Record, b"kez", &sealed), None);
+    assert_eq!(open(RowTag::Record, b"ke", &sealed), None);
+    // The same bytes, divided otherwise between key and body.
+    let moved = [&sealed[..4], b"ybody"].concat();
+    assert_eq!(open(RowTag::Record, b"ke", &moved), None);
+}
+
+#[test]
+fn every_flipped_bit_is_noticed() {
+    for body in [encoded(encode_row, &row()), encoded(encode_meta, &meta()), vec![]] {
+        let mut sealed = seal(RowTag::Record, b"key", &body);
+        for bit in 0..sealed.len() * 8 {
+            sealed[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(open(RowTag::Record, b"key", &sealed), None, "bit {bit}");
+            sealed[bit / 8] ^= 1 << (bit % 8);
+        }
+        for len in 0..sealed.len() {
+            assert_eq!(open(RowTag::Record, b"key", &sealed[..len]), None, "length {len}");
+        }
+    }
+}
+
+proptest! {
+    // What decodes encodes to the same bytes: there is one encoding of a row, so a digest may be taken of either.
+    #[test]
+    fn any_bytes_are_refused_or_canonical(bytes in prop::collection::vec(any::<u8>(), 0..200), tag in 0u8..8) {
+        if let Some(row) = decode_row(&bytes) {
+            prop_assert_eq!(&encoded(encode_row, &row), &bytes);
+        }
+        if let Some(row) = decode_window_row(&bytes) {
+            prop_assert_eq!(&encoded(encode_window_row, &row), &bytes);
+        }
+        if let Some(meta) = decode_meta(&bytes) {
+            prop_assert_eq!(&encoded(encode_meta, &meta), &bytes);
+        }
+        let tagged = [&[tag], &bytes[..]].concat();
+        if let Some(outcome) = decode_outcome(&tagged) {
+            prop_assert_eq!(&encoded(encode_outcome, &outcome), &tagged);
+        }
+        let _ = open(RowTag::Window, &bytes, &bytes);
+    }
+}

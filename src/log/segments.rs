@@ -1,0 +1,134 @@
+//! The segments of a directory: finding them, preparing new ones.
+
+use crate::{
+    disk::{Disk, File},
+    format::{
+        self, VERSION,
+        names::{self, SegmentName},
+        segment::{DATA, SegmentHeader},
+    },
+};
+use std::{collections::BTreeMap, io, sync::Arc};
+
+/// An open segment whose header is whole.
+#[derive(Clone, Debug)]
+pub(crate) struct Segment {
+    pub header: SegmentHeader,
+    pub file: Arc<dyn File>,
+}
+
+impl Segment {
+    pub(crate) fn number(&self) -> u64 {
+        self.header.number
+    }
+}
+
+/// What is wrong with a segment as a whole.
+#[derive(Debug)]
+pub(crate) enum SegmentFault {
+    Io { file: String, error: io::Error },
+    Damaged { number: u64, offset: u64, what: String },
+    UnsupportedFormat { file: String, version: u32 },
+}
+
+/// Names in the segments folder, by what they stand for.
+#[derive(Debug, Default)]
+pub(crate) struct Listing {
+    pub named: Vec<u64>,
+    pub spares: Vec<String>,
+    pub foreign: Vec<String>,
+}
+
+/// Lists the segments folder.
+pub(crate) fn list(disk: &dyn Disk) -> io::Result<Listing> {
+    let mut listing = Listing::default();
+    for listed in disk.list(names::SEGMENTS)? {
+        match names::parse(&listed.name) {
+            Some(SegmentName::Named(number)) => listing.named.push(number),
+            Some(SegmentName::Spare) => listing.spares.push(format!("{}/{}", names::SEGMENTS, listed.name)),
+            None => listing.foreign.push(listed.name),
+        }
+    }
+    listing.named.sort_unstable();
+    Ok(listing)
+}
+
+/// Opens the segments `numbers` (ascending), which must follow each other without a gap from `lowest` on.
+pub(crate) fn open(
+    disk: &dyn Disk,
+    uuid: u128,
+    lowest: u64,
+    numbers: &[u64],
+) -> Result<BTreeMap<u64, Segment>, SegmentFault> {
+    let highest = numbers.last().copied().unwrap_or(lowest);
+    (lowest..=highest)
+        .map(|number| match numbers.binary_search(&number) {
+            Ok(_) => open_one(disk, uuid, number).map(|segment| (number, segment)),
+            Err(_) => Err(SegmentFault::Damaged { number, offset: 0, what: "the file is missing".into() }),
+        })
+        .collect()
+}
+
+fn open_one(disk: &dyn Disk, uuid: u128, number: u64) -> Result<Segment, SegmentFault> {
+    let path = names::segment(number);
+    let io = |error| SegmentFault::Io { file: path.clone(), error };
+    let damaged = |what: &str| SegmentFault::Damaged { number, offset: 0, what: what.into() };
+    let file = match disk.open(&path) {
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+            return Err(damaged(&error.to_string()));
+        }
+        other => other.map_err(io)?,
+    };
+    let length = file.len().map_err(io)?;
+    let mut bytes = vec![0; DATA.min(length) as usize];
+    file.read_exact_at(0, &mut bytes).map_err(io)?;
+    let header = SegmentHeader::decode(&bytes).ok_or_else(|| damaged("neither copy of the header is whole"))?;
+    match header {
+        SegmentHeader { version, .. } if version != VERSION => {
+            Err(SegmentFault::UnsupportedFormat { file: path, version })
+        }
+        SegmentHeader { uuid: other, .. } if other != uuid => Err(damaged("it belongs to another database")),
+        SegmentHeader { number: other, .. } if other != number => Err(damaged("it is another segment under this name")),
+        SegmentHeader { bytes, .. } if bytes != length => Err(damaged("the file does not have the length it was made with")),
+        header => Ok(Segment { header, file }),
+    }
+}
+
+/// Makes a segment of `bytes` bytes under a name that means nothing to recovery: zeroed, synced, ready to be renamed.
+pub(crate) fn prepare(
+    disk: &dyn Disk,
+    uuid: u128,
+    number: u64,
+    bytes: u64,
+    nonce: u128,
+) -> io::Result<Segment> {
+    const CHUNK: usize = 1 << 20;
+    let path = names::spare(number);
+    match disk.remove(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let file = disk.create(&path)?;
+    let header = SegmentHeader { version: VERSION, uuid, number, bytes: format::blocks(bytes), nonce };
+    let made = (|| {
+        let zeros = vec![0; CHUNK.min(header.bytes as usize)];
+        for offset in (0..header.bytes).step_by(CHUNK) {
+            let length = zeros.len().min((header.bytes - offset) as usize);
+            file.write_all_at(offset, &zeros[..length])?;
+        }
+        file.write_all_at(0, &header.encode())?;
+        file.sync_data()
+    })();
+    if let Err(error) = made {
+        // Give the space back: nothing refers to the file.
+        let _ = disk.remove(&path);
+        return Err(error);
+    }
+    Ok(Segment { header, file })
+}
+
+/// Gives a prepared segment its name in the log, durably.
+pub(crate) fn adopt(disk: &dyn Disk, segment: &Segment) -> io::Result<()> {
+    disk.rename(&names::spare(segment.number()), &names::segment(segment.number()))?;
+    disk.sync_dir(names::SEGMENTS)
+}

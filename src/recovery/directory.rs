@@ -1,0 +1,171 @@
+//! What a directory is before anything in it is trusted: ours, new, half-created or somebody else's.
+
+use super::error::OpenError;
+use crate::{
+    base::{Epoch, LogTime, SeqNo},
+    checkpoint::{Checkpoint, Meta},
+    disk::{Disk, Entropy, Listed, ListedKind},
+    format::{
+        BLOCK, VERSION,
+        clean::{self, Clean},
+        identity::{self, Identity},
+        names,
+        segment::DATA,
+    },
+    log::segments,
+    state::digest::{self, StateDigest},
+};
+use std::io;
+
+/// Length of the first segment of all, which holds no groups: its absence shows that the log was removed.
+const GENESIS_BYTES: u64 = DATA + BLOCK;
+
+/// A directory whose identity is known.
+#[derive(Debug)]
+pub(crate) struct Directory {
+    pub identity: Identity,
+    pub clean: Option<Clean>,
+    pub created: bool,
+}
+
+/// Finds out what the directory is; makes a database in an empty or half-created one.
+pub(crate) fn identify(
+    disk: &dyn Disk,
+    entropy: &dyn Entropy,
+    cache_bytes: usize,
+) -> Result<Directory, OpenError> {
+    let listed = disk.list("").map_err(OpenError::io("listing the directory"))?;
+    if listed.iter().any(|listed| listed.name == names::IDENTITY) {
+        let identity = read_identity(disk)?;
+        let clean = read_clean(disk, identity.uuid, &listed)?;
+        return Ok(Directory { identity, clean, created: false });
+    }
+    check_half_created(disk, &listed)?;
+    let identity = create(disk, entropy, cache_bytes)?;
+    Ok(Directory { identity, clean: None, created: true })
+}
+
+fn read_identity(disk: &dyn Disk) -> Result<Identity, OpenError> {
+    let bytes = read_small(disk, names::IDENTITY, identity::BYTES)?;
+    let identity = Identity::decode(&bytes)
+        .ok_or_else(|| OpenError::corrupt(names::IDENTITY, "its bytes do not verify"))?;
+    if identity.version != VERSION {
+        let file = names::IDENTITY.into();
+        return Err(OpenError::UnsupportedFormat { file, version: identity.version });
+    }
+    Ok(identity)
+}
+
+fn read_clean(disk: &dyn Disk, uuid: u128, listed: &[Listed]) -> Result<Option<Clean>, OpenError> {
+    if !listed.iter().any(|listed| listed.name == names::CLEAN) {
+        return Ok(None);
+    }
+    let bytes = read_small(disk, names::CLEAN, clean::BYTES)?;
+    match Clean::decode(&bytes) {
+        Some(clean) if clean.uuid == uuid => Ok(Some(clean)),
+        Some(_) => Err(OpenError::corrupt(names::CLEAN, "it belongs to another database")),
+        None => Err(OpenError::corrupt(names::CLEAN, "its bytes do not verify")),
+    }
+}
+
+fn read_small(disk: &dyn Disk, name: &str, bytes: usize) -> Result<Vec<u8>, OpenError> {
+    let file = open(disk, name)?;
+    let io = || OpenError::io(format!("reading {name}"));
+    let length = file.len().map_err(io())?;
+    if length != bytes as u64 {
+        return Err(OpenError::corrupt(name, format!("it has {length} bytes instead of {bytes}")));
+    }
+    let mut buffer = vec![0; bytes];
+    file.read_exact_at(0, &mut buffer).map_err(io())?;
+    Ok(buffer)
+}
+
+/// Opens a file of ours; one that is not a plain file with one name is damage.
+pub(crate) fn open(disk: &dyn Disk, name: &str) -> Result<std::sync::Arc<dyn crate::disk::File>, OpenError> {
+    disk.open(name).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => OpenError::corrupt(name, "the file is missing"),
+        io::ErrorKind::InvalidInput => OpenError::corrupt(name, error.to_string()),
+        _ => OpenError::io(format!("opening {name}"))(error),
+    })
+}
+
+/// Without an identity, only what a creation leaves behind may be there, and no entry of a log.
+fn check_half_created(disk: &dyn Disk, listed: &[Listed]) -> Result<(), OpenError> {
+    for Listed { name, kind } in listed {
+        let ours = match name.as_str() {
+            names::SEGMENTS => *kind == ListedKind::Folder,
+            names::CHECKPOINT | names::IDENTITY_NEW => *kind == ListedKind::File,
+            _ => false,
+        };
+        if !ours {
+            let what = format!("it holds {name:?} and no {}", names::IDENTITY);
+            return Err(OpenError::NotADatabase { what });
+        }
+    }
+    if !listed.iter().any(|listed| listed.name == names::SEGMENTS) {
+        return Ok(());
+    }
+    let segments = segments::list(disk).map_err(OpenError::io("listing the segments"))?;
+    if let Some(foreign) = segments.foreign.first() {
+        let what = format!("it holds {:?} and no {}", format!("{}/{foreign}", names::SEGMENTS), names::IDENTITY);
+        return Err(OpenError::NotADatabase { what });
+    }
+    if segments.named.iter().any(|&number| number > 1) {
+        return Err(OpenError::corrupt(names::IDENTITY, "the file is missing, and there is a log"));
+    }
+    Ok(())
+}
+
+/// Makes a database, from whatever an unfinished creation left. `IDENTITY` comes last, so that without it there is
+/// nothing to lose.
+fn create(disk: &dyn Disk, entropy: &dyn Entropy, cache_bytes: usize) -> Result<Identity, OpenError> {
+    let io = || OpenError::io("creating the database");
+    let uuid = entropy.random().map_err(io())?;
+    let identity = Identity { version: VERSION, uuid };
+    match disk.create_dir(names::SEGMENTS) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(io()(error)),
+        _ => {}
+    }
+    let leftovers = segments::list(disk).map_err(io())?;
+    for name in leftovers.named.iter().map(|&number| names::segment(number)).chain(leftovers.spares) {
+        disk.remove(&name).map_err(io())?;
+    }
+    remove_if_there(disk, names::CHECKPOINT).map_err(io())?;
+    remove_if_there(disk, names::IDENTITY_NEW).map_err(io())?;
+
+    let nonce = entropy.random().map_err(io())?;
+    let genesis = segments::prepare(disk, uuid, 1, GENESIS_BYTES, nonce).map_err(io())?;
+    segments::adopt(disk, &genesis).map_err(io())?;
+    let file = disk.create(names::CHECKPOINT).map_err(io())?;
+    Checkpoint::create(file, &empty(uuid), cache_bytes).map_err(OpenError::checkpoint)?;
+    let file = disk.create(names::IDENTITY_NEW).map_err(io())?;
+    file.write_all_at(0, &identity.encode()).map_err(io())?;
+    file.sync_data().map_err(io())?;
+    // The other names must be durable before the one that says all is there.
+    disk.sync_dir("").map_err(io())?;
+    disk.rename(names::IDENTITY_NEW, names::IDENTITY).map_err(io())?;
+    disk.sync_dir("").map_err(io())?;
+    Ok(identity)
+}
+
+pub(crate) fn remove_if_there(disk: &dyn Disk, name: &str) -> io::Result<()> {
+    match disk.remove(name) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+fn empty(uuid: u128) -> Meta {
+    Meta {
+        format: VERSION,
+        uuid,
+        applied_seq: SeqNo::new(0),
+        applied_g: 0,
+        applied_time: LogTime::new(0),
+        chain: [0; 32],
+        digest_version: digest::VERSION,
+        digest: StateDigest::default(),
+        epoch: Epoch::new(0),
+        trim: 1,
+    }
+}

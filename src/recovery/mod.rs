@@ -1,0 +1,275 @@
+//! Opening a directory: a plan made by reading only, then its application.
+//!
+//! lock, settle the cache after an unclean end, verify the checkpoint, scan the log and fold it, compare digests: up to
+//! here nothing is written, and any refusal leaves every byte as it was. Then: let the checkpoint write, begin a segment
+//! for this opening so that the verdict is durable itself, remove what is no longer needed.
+
+mod directory;
+mod error;
+mod replay;
+mod report;
+mod settle;
+mod start;
+
+pub(crate) use error::{Corruption, OpenError};
+pub use report::{Phases, RecoveryReport, TornTail, Verdict};
+
+use crate::{
+    base::{Epoch, SeqNo, limits::UNSYNCED_ENTRIES},
+    checkpoint::{self, Checkpoint, Meta, Reader},
+    disk::{Clock, Disk, Entropy, Lock},
+    format::{VERSION, names},
+    log::{
+        Position,
+        scan::{self, Known, Scanned},
+        segments::{self, Segment},
+        writer::{Source, Writer},
+    },
+    state::{digest, fold::Fold},
+};
+use directory::Directory;
+use replay::Replay;
+use std::{collections::BTreeMap, io, sync::Arc};
+
+/// The segment that an opening begins with is small: an opening that writes little shall cost little.
+const FIRST_SEGMENT_BYTES: u64 = 1 << 20;
+
+/// The machine, as the engine sees it.
+#[derive(Clone, Debug)]
+pub(crate) struct Machine {
+    pub disk: Arc<dyn Disk>,
+    pub clock: Arc<dyn Clock>,
+    pub entropy: Arc<dyn Entropy>,
+}
+
+/// An open database, ready to take writes.
+pub(crate) struct Recovered {
+    pub lock: Box<dyn Lock>,
+    pub uuid: u128,
+    pub fold: Fold,
+    pub next_seq: SeqNo,
+    pub checkpoint: Checkpoint,
+    pub reader: Arc<Reader>,
+    pub writer: Writer,
+    pub segments: usize,
+    pub report: RecoveryReport,
+}
+
+/// Opens the directory, or refuses and changes nothing in it.
+pub(crate) fn open(machine: &Machine, cache_bytes: usize, segment_bytes: u64) -> Result<Recovered, OpenError> {
+    let disk = &*machine.disk;
+    let lock = disk.lock().map_err(|error| match error.kind() {
+        io::ErrorKind::WouldBlock => OpenError::Locked,
+        _ => OpenError::io("locking the directory")(error),
+    })?;
+    let mut watch = Watch::new(machine);
+    let directory = directory::identify(disk, &*machine.entropy, cache_bytes)?;
+    if directory.clean.is_none() && !directory.created {
+        settle::settle(disk).map_err(OpenError::io("syncing what the last process left"))?;
+    }
+    let settle_us = watch.lap();
+    let file = directory::open(disk, names::CHECKPOINT)?;
+    let checkpoint = Checkpoint::open_held(file, cache_bytes).map_err(OpenError::checkpoint)?;
+    match plan(disk, directory, &checkpoint, &mut watch) {
+        Ok(mut plan) => {
+            plan.report.phases.settle_us = settle_us;
+            apply(plan, machine, lock, checkpoint, segment_bytes, &mut watch)
+        }
+        Err(error) => {
+            checkpoint.abandon();
+            Err(error)
+        }
+    }
+}
+
+/// What is to be done with a directory that was found whole.
+struct Plan {
+    directory: Directory,
+    fold: Fold,
+    reader: Arc<Reader>,
+    scanned: Scanned,
+    segments: BTreeMap<u64, Segment>,
+    listing: segments::Listing,
+    report: RecoveryReport,
+}
+
+/// Reads and verifies everything; writes nothing.
+fn plan(
+    disk: &dyn Disk,
+    directory: Directory,
+    checkpoint: &Checkpoint,
+    watch: &mut Watch<'_>,
+) -> Result<Plan, OpenError> {
+    let uuid = directory.identity.uuid;
+    let reader = checkpoint.reader().map_err(OpenError::checkpoint)?;
+    let meta = reader.meta().clone();
+    check_meta(&meta, uuid)?;
+    let mut fold = start::fold(&meta, &reader).map_err(OpenError::checkpoint)?;
+    let verified = checkpoint::verify(&reader, &mut fold.hasher, |_| {}).map_err(OpenError::checkpoint)?;
+    if meta.digest_version == digest::VERSION && verified.digest != meta.digest {
+        return Err(OpenError::corrupt(names::CHECKPOINT, "its rows do not have the state digest it records"));
+    }
+    let checkpoint_us = watch.lap();
+
+    let listing = segments::list(disk).map_err(OpenError::io("listing the segments"))?;
+    if let Some(foreign) = listing.foreign.first() {
+        let what = "a file that is not ours is among the segments";
+        return Err(OpenError::corrupt(&format!("{}/{foreign}", names::SEGMENTS), what));
+    }
+    let needed = listing.named.iter().copied().filter(|&number| number >= meta.trim).collect::<Vec<_>>();
+    let segments = segments::open(disk, uuid, meta.trim, &needed)?;
+    let known = Known {
+        checkpoint_g: meta.applied_g,
+        checkpoint_chain: meta.chain,
+        clean: directory.clean,
+    };
+    let mut replay = Replay { fold, base: &reader, entries: 0, window_entries: 0, digests: 1 };
+    let scanned = scan::scan(&segments, &known, &mut |group| replay.group(&group))?;
+    let Replay { fold, entries, window_entries, digests, .. } = replay;
+
+    let report = RecoveryReport {
+        verdict: verdict(&directory, &scanned),
+        epoch: Epoch::new(scanned.epoch.max(meta.epoch).get() + 1),
+        applied_seq: fold.applied,
+        checkpoint_seq: meta.applied_seq,
+        checkpoint_records: verified.records,
+        checkpoint_window_entries: verified.window_rows,
+        segments_scanned: scanned.segments,
+        groups_scanned: scanned.groups,
+        bytes_scanned: scanned.bytes,
+        entries_folded: entries,
+        window_entries_restored: window_entries,
+        digests_compared: digests,
+        state_digest: format!("{:032x}", fold.digest.0),
+        torn_tail: torn_tail(&scanned),
+        phases: Phases { settle_us: 0, checkpoint_us, log_us: watch.lap(), apply_us: 0 },
+    };
+    Ok(Plan { directory, fold, reader, scanned, segments, listing, report })
+}
+
+fn check_meta(meta: &Meta, uuid: u128) -> Result<(), OpenError> {
+    if meta.format != VERSION {
+        return Err(OpenError::UnsupportedFormat { file: names::CHECKPOINT.into(), version: meta.format });
+    }
+    if meta.uuid != uuid {
+        return Err(OpenError::corrupt(names::CHECKPOINT, "it belongs to another database"));
+    }
+    Ok(())
+}
+
+fn verdict(directory: &Directory, scanned: &Scanned) -> Verdict {
+    if directory.created {
+        Verdict::Created
+    } else if is_clean(directory, scanned) {
+        Verdict::Clean
+    } else if scanned.torn.bytes > 0 {
+        Verdict::TornTail
+    } else {
+        Verdict::Unclean
+    }
+}
+
+/// A marker that names an earlier group was put back by somebody: it says nothing.
+fn is_clean(directory: &Directory, scanned: &Scanned) -> bool {
+    directory.clean.is_some_and(|clean| clean.g == scanned.accepted.g)
+}
+
+fn torn_tail(scanned: &Scanned) -> Option<TornTail> {
+    let Position { segment, end, g, .. } = scanned.accepted;
+    (scanned.torn.bytes > 0).then(|| TornTail {
+        file: names::segment(segment),
+        offset: end,
+        bytes: scanned.torn.bytes,
+        groups: scanned.torn.groups,
+        reason: format!("group {} is not whole, and nothing durable says that it ever was", g + 1),
+    })
+}
+
+/// Carries a plan out.
+fn apply(
+    plan: Plan,
+    machine: &Machine,
+    lock: Box<dyn Lock>,
+    checkpoint: Checkpoint,
+    segment_bytes: u64,
+    watch: &mut Watch<'_>,
+) -> Result<Recovered, OpenError> {
+    let Plan { directory, fold, reader, scanned, segments, listing, mut report } = plan;
+    let disk = &machine.disk;
+    let after_crash = matches!(report.verdict, Verdict::Unclean | Verdict::TornTail);
+    checkpoint.release().map_err(OpenError::checkpoint)?;
+    clear(&**disk, &listing, reader.meta().trim).map_err(OpenError::io("removing what is no longer needed"))?;
+
+    let last_seq = scanned.last_seq.max(fold.applied);
+    let gap = if after_crash { UNSYNCED_ENTRIES } else { 1 };
+    let next_seq = SeqNo::new(last_seq.get().saturating_add(gap));
+    let uuid = directory.identity.uuid;
+    let mut writer = Writer::new(
+        disk.clone(),
+        report.epoch,
+        scanned.accepted,
+        after_crash,
+        directory.clean.is_some(),
+        last_groups(&scanned, &segments),
+        fold.digest.0,
+    );
+    if after_crash {
+        let source = Source { disk: disk.clone(), entropy: machine.entropy.clone(), uuid };
+        let bytes = FIRST_SEGMENT_BYTES.min(segment_bytes);
+        let io = || OpenError::io("beginning a segment");
+        let segment = source.prepare(writer.next_segment(), bytes, 0).map_err(io())?;
+        writer.begin(segment, next_seq).map_err(io())?;
+    }
+    report.phases.apply_us = watch.lap();
+    Ok(Recovered {
+        lock,
+        uuid,
+        fold,
+        next_seq,
+        checkpoint,
+        reader,
+        writer,
+        segments: segments.len(),
+        report,
+    })
+}
+
+/// The last group of every segment; one that never began counts with the one before it.
+fn last_groups(scanned: &Scanned, segments: &BTreeMap<u64, Segment>) -> BTreeMap<u64, u64> {
+    let mut last = 0;
+    segments
+        .keys()
+        .map(|number| {
+            last = scanned.last_g.get(number).copied().unwrap_or(last);
+            (*number, last)
+        })
+        .collect()
+}
+
+/// Removes spares, unfinished files and segments below the one the checkpoint needs.
+fn clear(disk: &dyn Disk, listing: &segments::Listing, trim: u64) -> io::Result<()> {
+    let trimmed = listing.named.iter().filter(|&&number| number < trim).map(|&number| names::segment(number));
+    for name in listing.spares.iter().cloned().chain(trimmed) {
+        disk.remove(&name)?;
+    }
+    directory::remove_if_there(disk, names::IDENTITY_NEW)?;
+    directory::remove_if_there(disk, names::CLEAN_NEW)
+}
+
+/// Measures phases.
+struct Watch<'a> {
+    clock: &'a dyn Clock,
+    since: u64,
+}
+
+impl<'a> Watch<'a> {
+    fn new(machine: &'a Machine) -> Self {
+        Self { clock: &*machine.clock, since: machine.clock.monotonic_nanos() }
+    }
+
+    /// Microseconds since the last lap.
+    fn lap(&mut self) -> u64 {
+        let now = self.clock.monotonic_nanos();
+        now.saturating_sub(std::mem::replace(&mut self.since, now)) / 1000
+    }
+}

@@ -1,0 +1,54 @@
+//! The state as the checkpoint holds it: what of it is kept in memory.
+
+use crate::{
+    base::{KeyspaceId, SeqNo},
+    checkpoint::{CheckpointError, Meta, Reader},
+    format::keyspace,
+    state::{digest::RowHasher, fold::Fold, registry::Registry},
+};
+use parking_lot::RwLock;
+use std::{collections::BTreeMap, ops::Bound, sync::Arc};
+
+const CHUNK: usize = 256;
+
+/// A fold that stands where the checkpoint does.
+pub(crate) fn fold(meta: &Meta, reader: &Reader) -> Result<Fold, CheckpointError> {
+    let registry = keyspaces(meta.applied_seq, reader)?;
+    let mut counts = BTreeMap::from([(KeyspaceId::DIRECTORY, reader.count(KeyspaceId::DIRECTORY)?)]);
+    for (_, definition) in registry.all(meta.applied_seq) {
+        counts.insert(definition.id, reader.count(definition.id)?);
+    }
+    Ok(Fold {
+        active: Arc::default(),
+        frozen: None,
+        registry: Arc::new(RwLock::new(registry)),
+        counts,
+        digest: meta.digest,
+        hasher: RowHasher::new(meta.uuid),
+        applied: meta.applied_seq,
+        time: meta.applied_time,
+    })
+}
+
+/// Reads keyspace 0.
+fn keyspaces(applied: SeqNo, reader: &Reader) -> Result<Registry, CheckpointError> {
+    let mut registry = Registry::default();
+    let mut after = Vec::new();
+    loop {
+        let rows = reader.records(
+            KeyspaceId::DIRECTORY,
+            Bound::Excluded(&after[..]),
+            Bound::Unbounded,
+            CHUNK,
+            false,
+        )?;
+        let Some((last, _)) = rows.last() else { return Ok(registry) };
+        after = last.to_vec();
+        for (name, row) in &rows {
+            let definition = keyspace::decode(&row.value).ok_or_else(|| CheckpointError::Damaged {
+                what: "records: the definition of a keyspace does not parse".into(),
+            })?;
+            registry.define(applied, name, &definition);
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! The fold: the newest applied state, and the one way to change it. The live path and replay both end here.
+
+use super::{
+    digest::{RowHasher, StateDigest},
+    draft::{Change, Records},
+    memtable::{Horizon, Memtable, Seen},
+    registry::Registry,
+};
+use crate::base::{
+    Entry, KeyspaceDefinition, KeyspaceId, LogTime, Row, SeqNo, StoredOutcome, WindowRow,
+};
+use crate::format::keyspace;
+use parking_lot::RwLock;
+use std::{collections::BTreeMap, sync::Arc};
+
+/// The newest applied state, but for what only the checkpoint has.
+#[derive(Debug)]
+pub(crate) struct Fold {
+    pub active: Arc<Memtable>,
+    /// Being written to the checkpoint.
+    pub frozen: Option<Arc<Memtable>>,
+    pub registry: Arc<RwLock<Registry>>,
+    pub counts: BTreeMap<KeyspaceId, u64>,
+    pub digest: StateDigest,
+    pub hasher: RowHasher,
+    /// The last entry applied.
+    pub applied: SeqNo,
+    pub time: LogTime,
+}
+
+impl Fold {
+    /// The newest row of a record, as far as the memtables know.
+    pub(crate) fn record(&self, keyspace: KeyspaceId, key: &[u8]) -> Option<Seen> {
+        let newest = || SeqNo::new(u64::MAX);
+        self.active
+            .record(keyspace, key, newest)
+            .or_else(|| self.frozen.as_ref()?.record(keyspace, key, newest))
+    }
+
+    /// What is remembered under a key, as far as the memtables know.
+    pub(crate) fn window(&self, key: &[u8]) -> Option<Arc<WindowRow>> {
+        self.active.window(key).or_else(|| self.frozen.as_ref()?.window(key))
+    }
+
+    /// Applies an entry whose changes were worked out on this very state.
+    pub(crate) fn apply(&mut self, entry: &Entry, changes: Vec<Change>, horizon: Horizon<'_>) {
+        for change in changes {
+            self.change(entry.seq, change, horizon);
+        }
+        if let Some((key, fingerprint)) = &entry.key {
+            let row = WindowRow {
+                fingerprint: *fingerprint,
+                seq: entry.seq,
+                time: entry.time,
+                outcome: entry.outcome.clone(),
+            };
+            self.digest.add(self.hasher.window(key.as_bytes(), &row));
+            self.active.remember(key.as_bytes(), row);
+        }
+        (self.applied, self.time) = (entry.seq, entry.time);
+    }
+
+    fn change(&mut self, seq: SeqNo, change: Change, horizon: Horizon<'_>) {
+        let Change { keyspace, key, old, new } = change;
+        if let Some(old) = &old {
+            self.digest.sub(self.hasher.record(keyspace, &key, old));
+        }
+        if let Some(new) = &new {
+            self.digest.add(self.hasher.record(keyspace, &key, new));
+        }
+        if old.is_some() != new.is_some() {
+            let count = self.counts.entry(keyspace).or_default();
+            *count = if new.is_some() { *count + 1 } else { *count - 1 };
+            self.active.set_count(keyspace, seq, *count, horizon);
+        }
+        if keyspace == KeyspaceId::DIRECTORY {
+            let definition = new.as_ref().and_then(|row| keyspace::decode(&row.value));
+            let definition = definition.expect("the definition was encoded by this very fold");
+            self.registry.write().define(seq, &key, &definition);
+        }
+        self.active.put(keyspace, &key, seq, new, horizon);
+    }
+
+    /// The newest definition of a keyspace.
+    pub(crate) fn keyspace(&self, name: &[u8]) -> Option<KeyspaceDefinition> {
+        self.registry.read().newest(name)
+    }
+}
+
+/// Whether an entry changed records, for counting.
+pub(crate) fn is_committed(entry: &Entry) -> bool {
+    matches!(entry.outcome, StoredOutcome::Committed(_))
+}
+
+/// Rows of the memtables first, then of `base`.
+pub(crate) struct Over<'a, B> {
+    pub fold: &'a Fold,
+    pub base: &'a B,
+}
+
+impl<B: Records> Records for Over<'_, B> {
+    type Error = B::Error;
+
+    fn record(&self, keyspace: KeyspaceId, key: &[u8]) -> Result<Option<Row>, B::Error> {
+        match self.fold.record(keyspace, key) {
+            Some(seen) => Ok(seen),
+            None => self.base.record(keyspace, key),
+        }
+    }
+}

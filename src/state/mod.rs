@@ -1,0 +1,7 @@
+//! The state as a deterministic fold of entries. Pure: no I/O, no clock, no order that depends on chance.
+
+pub(crate) mod digest;
+pub(crate) mod draft;
+pub(crate) mod fold;
+pub(crate) mod memtable;
+pub(crate) mod registry;
