@@ -29,7 +29,7 @@ use std::{fmt, ops::RangeInclusive};
 ///         Request::new(IdempotencyKey::new("store-4", key)?)
 ///             .put(&STOCK, &(4, 12), &7, Expect::Absent)
 ///             .add(&SOLD, &4, 3, 0..=i64::MAX)
-///             .result(&"sold"),
+///             .result(&"sold".to_owned()),
 ///     )
 /// };
 /// let first = engine.commit(request("basket-1")?)?.committed()?;
