@@ -231,7 +231,7 @@ impl Core {
         let mut writer = self.writer.lock();
         let mut sequencer = self.sequencer.lock();
         let freeze = self.wants_freeze(&sequencer);
-        let Some(mut taken) = sequencer.take(Vec::new(), freeze) else {
+        let Some(mut taken) = sequencer.take(freeze) else {
             sequencer.led = false;
             return;
         };
@@ -240,21 +240,13 @@ impl Core {
         }
         self.room.notify_all();
         drop(sequencer);
-        let result = self.write(&mut writer, &mut taken);
+        let result = writer.append(&mut taken.buffer, taken.sealing, taken.next.take());
         drop(writer);
-        self.conclude(&taken, result);
-    }
-
-    fn write(
-        &self,
-        writer: &mut crate::log::writer::Writer,
-        taken: &mut Taken,
-    ) -> io::Result<Position> {
-        writer.append(&mut taken.buffer, taken.sealing, taken.next.take())
+        self.conclude(taken, result);
     }
 
     /// Publishes a written group, hands the lead on, then wakes its callers.
-    fn conclude(&self, taken: &Taken, result: io::Result<Position>) {
+    fn conclude(&self, taken: Taken, result: io::Result<Position>) {
         let mut sequencer = self.sequencer.lock();
         let in_flight =
             sequencer.in_flight.take().expect("the group that was written is in flight");
@@ -294,6 +286,7 @@ impl Core {
             });
         } else {
             self.hand_on(&mut sequencer);
+            sequencer.keep(taken.buffer);
             let maintain = taken.freezes || sequencer.wants_spare();
             drop(sequencer);
             if maintain {

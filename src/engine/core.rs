@@ -10,7 +10,7 @@ use crate::{
     base::{SeqNo, limits::UNSYNCED_ENTRIES},
     checkpoint::{Checkpoint, CheckpointError, Reader},
     disk::Lock,
-    log::writer::{Source, Writer},
+    log::writer::{Source, Writer, room_in},
     recovery::{Machine, Recovered, RecoveryReport},
     state::{memtable::Memtable, registry::Registry},
 };
@@ -71,6 +71,7 @@ impl Core {
             durable,
             pending: Pending::new(Vec::new()),
             in_flight: None,
+            buffer: Vec::new(),
             led: false,
             poison: None,
             closed: false,
@@ -127,7 +128,8 @@ impl Core {
         let _preparing = self.preparing.lock();
         let (number, bytes) = {
             let mut sequencer = self.sequencer.lock();
-            if sequencer.spare_room() >= room || sequencer.closed {
+            let enough = sequencer.spare.as_ref().is_some_and(|spare| room_in(spare) >= room);
+            if enough || sequencer.closed {
                 return Ok(());
             }
             if let Some(small) = sequencer.spare.take() {

@@ -15,6 +15,9 @@ use crate::{
 };
 use std::{mem, sync::Arc};
 
+/// The longest buffer that is kept for another group.
+const BUFFER_BYTES: usize = 1 << 20;
+
 /// Behind the one lock that every write passes.
 #[derive(Debug)]
 pub(super) struct Sequencer {
@@ -30,6 +33,8 @@ pub(super) struct Sequencer {
     pub closed: bool,
     pub freeze_wanted: bool,
     pub frozen: Option<FrozenPoint>,
+    /// The buffer of the group before, for the next one.
+    pub buffer: Vec<u8>,
     /// Bytes left in the segment in use, once everything taken so far is written.
     pub room: u64,
     /// With less than this left, it is time to prepare the next segment.
@@ -132,14 +137,13 @@ impl Sequencer {
         None
     }
 
-    /// Takes the group being filled, to write it; `spare` buffer takes its place. Freezes the memtable first, if it is
-    /// time to.
-    pub(super) fn take(&mut self, buffer: Vec<u8>, freeze: bool) -> Option<Taken> {
+    /// Takes the group being filled, to write it. Freezes the memtable first, if it is time to.
+    pub(super) fn take(&mut self, freeze: bool) -> Option<Taken> {
         if self.pending.entries == 0 {
             return None;
         }
         let Pending { buffer, first_seq, entries, parked } =
-            mem::replace(&mut self.pending, Pending::new(buffer));
+            mem::replace(&mut self.pending, Pending::new(mem::take(&mut self.buffer)));
         let last_seq = self.fold.applied;
         self.in_flight = Some(InFlight { last_seq, parked });
         let next = self.reserve(buffer.len());
@@ -189,6 +193,13 @@ impl Sequencer {
     /// Whether it is time to prepare a segment in the background.
     pub(super) fn wants_spare(&self) -> bool {
         self.spare.is_none() && self.room < self.low_room && self.poison.is_none() && !self.closed
+    }
+
+    /// Takes a buffer back for the next group.
+    pub(super) fn keep(&mut self, buffer: Vec<u8>) {
+        if buffer.capacity() <= BUFFER_BYTES {
+            self.buffer = buffer;
+        }
     }
 
     /// Sets room aside for a group; gives the spare segment out if the group is to begin it.

@@ -211,6 +211,7 @@ impl<'a> Frozen<'a> {
 
     /// Every remembered outcome, ordered by key.
     pub(crate) fn window(&self) -> Vec<(&'a Bytes, &'a Arc<WindowRow>)> {
+        #[allow(clippy::disallowed_methods, reason = "sorted in the next line")]
         let mut rows: Vec<_> = self.0.window.iter().collect();
         rows.sort_unstable_by(|a, b| a.0.cmp(b.0));
         rows
