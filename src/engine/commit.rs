@@ -34,7 +34,6 @@ use crate::{
 };
 use parking_lot::MutexGuard;
 use std::{
-    cell::Cell,
     io, mem,
     sync::{Arc, atomic::Ordering},
 };
@@ -77,18 +76,15 @@ impl Core {
     }
 
     /// Sequences a request. Blocks only for room; does no log I/O but for preparing a segment when none is ready.
-    pub(super) fn offer(&self, mut request: RequestData, blocking: bool) -> Result<Offered, Error> {
+    pub(super) fn offer(&self, request: RequestData, blocking: bool) -> Result<Offered, Error> {
         let bytes = encoded_bound(&request);
         loop {
             let preread =
                 Preread::load(self, &request).map_err(|error| self.checkpoint_error(error))?;
             let mut sequencer = self.room_for(bytes)?;
-            if sequencer.base.generation() != preread.generation {
-                continue;
-            }
-            match self.sequence(&mut sequencer, request, &preread) {
-                Ok((reply, tells)) => return Ok(self.park(sequencer, reply, tells, blocking)),
-                Err(again) => request = *again,
+            if preread.holds_for(&sequencer) {
+                let (reply, tells) = self.sequence(&mut sequencer, request, &preread);
+                return Ok(self.park(sequencer, reply, tells, blocking));
             }
         }
     }
@@ -103,12 +99,11 @@ impl Core {
             if sequencer.closed {
                 return Err(Error::Closed);
             }
-            let newest =
-                Newest { fold: &sequencer.fold, preread: &preread, missed: Cell::new(false) };
-            let row = admission::View::window(&newest, key.as_bytes());
-            if newest.missed.get() || sequencer.base.generation() != preread.generation {
+            if !preread.holds_for(&sequencer) {
                 continue;
             }
+            let newest = Newest { fold: &sequencer.fold, preread: &preread };
+            let row = admission::View::window(&newest, key.as_bytes());
             let Some(row) = row else { return Ok(None) };
             if let Some(error) = undurable(&sequencer, request, &newest) {
                 return Err(error);
@@ -146,17 +141,16 @@ impl Core {
         self.finish_reply(sequencer, reply, None).map(drop)
     }
 
-    /// Decides on a request; gives it back when what was pre-read did not suffice.
-    #[allow(clippy::type_complexity)]
+    /// Decides on a request: the reply, and the entry whose fate it tells.
     fn sequence(
         &self,
         sequencer: &mut Sequencer,
         request: RequestData,
         preread: &Preread,
-    ) -> Result<(Result<Answer, Error>, Option<SeqNo>), Box<RequestData>> {
-        let newest = Newest { fold: &sequencer.fold, preread, missed: Cell::new(false) };
+    ) -> (Result<Answer, Error>, Option<SeqNo>) {
+        let newest = Newest { fold: &sequencer.fold, preread };
         if let Some(reply) = undurable(sequencer, &request, &newest) {
-            return Ok((Err(reply), None));
+            return (Err(reply), None);
         }
         let at = At {
             applied: sequencer.fold.applied,
@@ -165,12 +159,7 @@ impl Core {
             writable: sequencer.poison.is_none()
                 && sequencer.next_seq.get() < u64::MAX - SEQ_RESERVE,
         };
-        let again = (!preread.is_empty()).then(|| Box::new(request.clone()));
-        let decision = admit(request, &newest, at);
-        if let Some(again) = again.filter(|_| newest.missed.get()) {
-            return Err(again);
-        }
-        Ok(match decision {
+        match admit(request, &newest, at) {
             Decision::Append(admitted) => {
                 let admission::Admitted { entry, changes } = admitted;
                 sequencer.pending.append(&entry);
@@ -190,7 +179,7 @@ impl Core {
             Decision::Rejected(rejection) => (Ok(Answer::Unremembered(rejection)), None),
             Decision::Conflict(conflict) => (Ok(Answer::Conflict(conflict)), None),
             Decision::Refused(refusal) => (Err(refused(refusal, sequencer)), None),
-        })
+        }
     }
 
     /// Parks a reply, and takes the lead if it is free and there is something to write.

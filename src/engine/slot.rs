@@ -29,7 +29,7 @@ enum State {
     Polled(Waker),
     /// The caller is to take the lead, and then to wait again.
     Lead,
-    Filled(Box<Reply>),
+    Filled(Reply),
     Taken,
 }
 
@@ -55,7 +55,7 @@ impl Slot {
 
     /// Gives the answer and wakes whoever waits for it.
     pub(super) fn fill(&self, reply: Reply) {
-        let before = std::mem::replace(&mut *self.state.lock(), State::Filled(Box::new(reply)));
+        let before = std::mem::replace(&mut *self.state.lock(), State::Filled(reply));
         match before {
             State::Polled(waker) => waker.wake(),
             _ => drop(self.changed.notify_one()),
@@ -79,7 +79,7 @@ impl Slot {
                 State::Lead => return Woken::Lead,
                 State::Filled(reply) => {
                     *state = State::Taken;
-                    return Woken::Reply(*reply);
+                    return Woken::Reply(reply);
                 }
                 _ => self.changed.wait(&mut state),
             }
@@ -90,7 +90,7 @@ impl Slot {
     pub(super) fn poll(&self, waker: &Waker) -> Poll<Reply> {
         let mut state = self.state.lock();
         match std::mem::replace(&mut *state, State::Taken) {
-            State::Filled(reply) => Poll::Ready(*reply),
+            State::Filled(reply) => Poll::Ready(reply),
             State::Taken => panic!("a ticket was polled after it had given its outcome"),
             _ => {
                 *state = State::Polled(waker.clone());

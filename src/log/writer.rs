@@ -45,6 +45,9 @@ impl Source {
     /// Prepares segment `number` with room for `room` bytes of groups at least.
     pub(crate) fn prepare(&self, number: u64, bytes: u64, room: u64) -> io::Result<Segment> {
         let bytes = bytes.max(room + OVERHEAD);
+        if self.disk.free_bytes()? < bytes {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
         segments::prepare(&*self.disk, self.uuid, number, bytes, self.entropy.random()?)
     }
 }
