@@ -2,3 +2,4 @@
 #![allow(clippy::disallowed_methods, reason = "tests look at real files and start real processes")]
 
 mod basics;
+mod layers;
