@@ -7,6 +7,7 @@
 
 use crate::{
     base::{Epoch, LogTime, SeqNo},
+    format::VERSION,
     format::bytes::{Reader, put_bytes, put_u32, put_u64, put_u128},
 };
 
@@ -53,11 +54,15 @@ pub(crate) fn encode_meta(meta: &Meta, out: &mut Vec<u8>) {
     put_u64(out, meta.trim);
 }
 
-/// Reads the body of the meta row.
+/// Reads the body of the meta row; of one in another format, the number of that format.
 pub(crate) fn decode_meta(body: &[u8]) -> Option<Meta> {
     let mut reader = Reader::new(body);
+    let format = reader.u32()?;
+    if format != VERSION {
+        return Some(Meta { format, ..Meta::default() });
+    }
     let meta = Meta {
-        format: reader.u32()?,
+        format,
         uuid: reader.u128()?,
         applied_seq: SeqNo::new(reader.u64()?),
         applied_g: reader.u64()?,
