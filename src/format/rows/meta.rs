@@ -54,15 +54,11 @@ pub(crate) fn encode_meta(meta: &Meta, out: &mut Vec<u8>) {
     put_u64(out, meta.trim);
 }
 
-/// Reads the body of the meta row; of one in another format, the number of that format.
+/// Reads the body of the meta row.
 pub(crate) fn decode_meta(body: &[u8]) -> Option<Meta> {
     let mut reader = Reader::new(body);
-    let format = reader.u32()?;
-    if format != VERSION {
-        return Some(Meta { format, ..Meta::default() });
-    }
     let meta = Meta {
-        format,
+        format: reader.u32()?,
         uuid: reader.u128()?,
         applied_seq: SeqNo::new(reader.u64()?),
         applied_g: reader.u64()?,
@@ -75,4 +71,10 @@ pub(crate) fn decode_meta(body: &[u8]) -> Option<Meta> {
     };
     reader.end()?;
     Some(meta)
+}
+
+/// Reads the number of another format from its meta row, of which nothing else is known.
+pub(crate) fn decode_other_format(body: &[u8]) -> Option<Meta> {
+    let format = Reader::new(body).u32()?;
+    (format != VERSION).then(|| Meta { format, ..Meta::default() })
 }
