@@ -422,9 +422,9 @@ fn a_keyspace_of_another_shape_codec_or_schema_is_refused() {
         let wrong: Keyspace<u64, String> = Keyspace::new("things").schema(2);
         let says: &[&str] = &["\"things\"", "u64", "open it with the definition"];
         let shape = match engine.get(&wrong, &1) {
-            Err(Error::KeyspaceMismatch { differs: differs @ Difference::Shape { .. }, .. }) => {
-                differs
-            }
+            Err(Error::KeyspaceMismatch {
+                differs: differs @ Difference::Shape { .. }, ..
+            }) => differs,
             other => panic!("{other:?} instead of {shape:?}"),
         };
         mismatched(engine, &wrong, &1, &MARKER.into(), &shape, says);
@@ -467,15 +467,12 @@ fn rows_of_older_schemas_are_upgraded_as_they_are_read() {
     const THREE: V2 = Keyspace::new("people").schema(3).upgrade(2, |b| Codec::DEFAULT.decode(b));
     let dir = tempfile::tempdir().unwrap();
     let engine = Engine::open(dir.path()).unwrap();
-    let request = (0..10).fold(Request::unkeyed(), |request, n| {
-        request.put(&ONE, &n, &n, Expect::Absent)
-    });
+    let request =
+        (0..10).fold(Request::unkeyed(), |request, n| request.put(&ONE, &n, &n, Expect::Absent));
     let _receipt = engine.commit(request).unwrap().committed().unwrap();
     assert_eq!(engine.get(&TWO, &7).unwrap().unwrap().value, (7, "upgraded".into()));
     assert_eq!(engine.get(&ONE, &7).unwrap().unwrap().value, 7, "reading raises nothing");
-    refused(&engine, "refused upgrade", ErrorKind::Codec, &["not this one"], |e| {
-        e.get(&FUSSY, &8)
-    });
+    refused(&engine, "refused upgrade", ErrorKind::Codec, &["not this one"], |e| e.get(&FUSSY, &8));
 
     let update = engine.update(key("raise"), &7, |tx| {
         let (n, _) = tx.get(&TWO, &7)?.unwrap().value;
