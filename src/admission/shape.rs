@@ -34,10 +34,20 @@ pub enum ShapeError {
         keyspace: String,
     },
     /// The least bound of an addition is greater than its greatest.
-    #[error("operation {operation} adds within empty bounds; nothing was logged")]
+    #[error(
+        "operation {operation} adds within empty bounds: the least must not be above the greatest; nothing was logged"
+    )]
     EmptyBounds {
         /// The position of the operation, from 0.
         operation: usize,
+    },
+    /// It names a keyspace under two definitions.
+    #[error(
+        "keyspace {keyspace:?} is used under two definitions in one request: use one of them; nothing was logged"
+    )]
+    TwoDefinitions {
+        /// The name of the keyspace.
+        keyspace: String,
     },
 }
 
@@ -56,7 +66,19 @@ pub(crate) fn check_request(request: &RequestData) -> Result<(), ShapeError> {
         total += check_key(&read.key)?;
     }
     check("request bytes", total, 0, REQUEST_BYTES)?;
+    check_definitions(request)?;
     check_repeats(request)
+}
+
+/// Two definitions of one keyspace would each count as a keyspace of its own.
+fn check_definitions(request: &RequestData) -> Result<(), ShapeError> {
+    let mut names = HashSet::with_capacity(request.keyspaces.len());
+    match request.keyspaces.iter().find(|keyspace| !names.insert(&keyspace.name)) {
+        Some(twice) => Err(ShapeError::TwoDefinitions {
+            keyspace: String::from_utf8_lossy(&twice.name).into_owned(),
+        }),
+        None => Ok(()),
+    }
 }
 
 fn check_operation(position: usize, operation: &Operation) -> Result<usize, ShapeError> {

@@ -120,7 +120,7 @@ fn plan(
     }
     let checkpoint_us = watch.lap();
 
-    let listing = segments::list(disk).map_err(OpenError::io("listing the segments"))?;
+    let listing = directory::list_segments(disk)?;
     if let Some(foreign) = listing.foreign.first() {
         let what = "a file that is not ours is among the segments";
         return Err(OpenError::corrupt(&format!("{}/{foreign}", names::SEGMENTS), what));

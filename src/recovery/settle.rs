@@ -11,7 +11,15 @@ use std::io;
 pub(crate) fn settle(disk: &dyn Disk) -> io::Result<()> {
     for folder in ["", names::SEGMENTS] {
         let listed = match disk.list(folder) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            // A folder that is missing, or none, is judged when its turn comes.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+                ) =>
+            {
+                continue;
+            }
             other => other?,
         };
         for listed in listed.iter().filter(|listed| listed.kind == ListedKind::File) {
