@@ -8,7 +8,7 @@ use crate::{
     admission,
     base::{Bytes, KeyspaceDefinition, KeyspaceId, RequestData, Row, SeqNo, WindowRow},
     checkpoint::CheckpointError,
-    state::{draft::Records, fold::Fold},
+    state::{draft::Records, fold::Fold, memtable::Memtable},
 };
 use std::{collections::BTreeMap, convert::Infallible, sync::Arc};
 
@@ -36,8 +36,10 @@ impl Preread {
             empty: view.base.meta().applied_seq.get() == 0,
         };
         if !this.empty {
-            this.load_window(&view, request)?;
-            this.load_records(core, &view, request)?;
+            // A request that was decided before has nothing else looked at.
+            if !this.load_window(&view, request)? {
+                this.load_records(core, &view, request)?;
+            }
         }
         Ok(this)
     }
@@ -49,15 +51,15 @@ impl Preread {
             && (self.empty || self.next_keyspace == sequencer.fold.registry.read().next_id())
     }
 
-    fn load_window(&mut self, view: &View, request: &RequestData) -> Result<(), CheckpointError> {
-        let Some((key, _)) = &request.key else { return Ok(()) };
-        let known = |memtable: &Arc<_>| {
-            crate::state::memtable::Memtable::window(memtable, key.as_bytes()).is_some()
-        };
-        if !known(&view.active) && !view.frozen.as_ref().is_some_and(known) {
-            self.window = Some(view.base.window(key.as_bytes())?.map(Arc::new));
+    /// Looks the key up; whether it is remembered.
+    fn load_window(&mut self, view: &View, request: &RequestData) -> Result<bool, CheckpointError> {
+        let Some((key, _)) = &request.key else { return Ok(false) };
+        let known = |memtable: &Arc<Memtable>| memtable.window(key.as_bytes()).is_some();
+        if known(&view.active) || view.frozen.as_ref().is_some_and(known) {
+            return Ok(true);
         }
-        Ok(())
+        let row = view.base.window(key.as_bytes())?.map(Arc::new);
+        Ok(self.window.insert(row).is_some())
     }
 
     fn load_records(

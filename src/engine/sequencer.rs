@@ -1,6 +1,11 @@
 //! What the one order of operations is decided in: the fold, the group being filled, the replies that wait.
 
-use super::{core::View, error::Error, outcome::Answer, slot::Slot};
+use super::{
+    core::{Core, View},
+    error::Error,
+    outcome::Answer,
+    slot::Slot,
+};
 use crate::base::{Entry, LogTime};
 use crate::{
     base::SeqNo,
@@ -69,8 +74,16 @@ pub(super) struct InFlight {
 pub(super) struct Parked {
     pub slot: Arc<Slot>,
     pub reply: Result<Answer, Error>,
-    /// The entry whose fate it tells, if that is not durable yet.
-    pub tells: Option<SeqNo>,
+    pub about: About,
+}
+
+/// What a reply is about, which decides what becomes of it when a write fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum About {
+    /// The fate of this entry.
+    Entry(SeqNo),
+    /// The state it was given on.
+    State,
 }
 
 /// Why there are no more writes.
@@ -100,6 +113,19 @@ pub(super) struct Taken {
     /// The segment to begin with it.
     pub next: Option<Segment>,
     pub freezes: bool,
+}
+
+impl Poison {
+    /// The answer in place of one that can't be given any more. What is durable is told all the same.
+    pub(super) fn spoil(&self, parked: &mut Parked, durable: SeqNo) {
+        match parked.about {
+            About::Entry(seq) if seq <= durable => {}
+            About::Entry(seq) if seq <= self.failed => {
+                parked.reply = Err(Error::Indeterminate { seq })
+            }
+            _ => parked.reply = Err(Core::poisoned(self)),
+        }
+    }
 }
 
 impl Pending {
@@ -135,6 +161,11 @@ impl Sequencer {
             return Some(parked);
         }
         None
+    }
+
+    /// After a failure: takes those whose entries were not written, and never will be.
+    pub(super) fn drop_pending(&mut self) -> Vec<Parked> {
+        mem::replace(&mut self.pending, Pending::new(Vec::new())).parked
     }
 
     /// Takes the group being filled, to write it. Freezes the memtable first, if it is time to.

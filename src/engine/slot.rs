@@ -3,6 +3,7 @@
 use super::{error::Error, outcome::Answer};
 use parking_lot::{Condvar, Mutex};
 use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -49,26 +50,28 @@ impl Slot {
         self.blocking.store(true, Ordering::SeqCst);
     }
 
-    pub(super) fn is_blocking(&self) -> bool {
-        self.blocking.load(Ordering::SeqCst)
-    }
-
     /// Gives the answer and wakes whoever waits for it.
     pub(super) fn fill(&self, reply: Reply) {
         let before = std::mem::replace(&mut *self.state.lock(), State::Filled(reply));
         match before {
-            State::Polled(waker) => waker.wake(),
+            // A waker is the caller's code: if it panics, the others still get their answers.
+            State::Polled(waker) => drop(catch_unwind(AssertUnwindSafe(|| waker.wake()))),
             _ => drop(self.changed.notify_one()),
         }
     }
 
-    /// Hands the lead to a caller that blocks here.
-    pub(super) fn promote(&self) {
+    /// Hands the lead to a caller that blocks here, or is about to; false when nobody does.
+    pub(super) fn promote(&self) -> bool {
+        if !self.blocking.load(Ordering::SeqCst) {
+            return false;
+        }
         let mut state = self.state.lock();
-        if matches!(*state, State::Waiting) {
+        let waits = matches!(*state, State::Waiting | State::Polled(_));
+        if waits {
             *state = State::Lead;
             self.changed.notify_one();
         }
+        waits
     }
 
     /// Blocks until there is something to do.

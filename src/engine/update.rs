@@ -238,7 +238,14 @@ where
     for attempt in 1.. {
         let answer = match core.probe(&blank)? {
             Some(answer) => answer,
-            None => core.commit(run(core, blank.clone(), attempt, &mut closure)?)?,
+            None => match run(core, blank.clone(), attempt, &mut closure) {
+                Ok(request) => core.commit(request)?,
+                Err(error) => {
+                    // It may tell of something the closure read, so it waits until that is durable.
+                    core.settle()?;
+                    return Err(error);
+                }
+            },
         };
         if matches!(answer, Answer::Conflict(_)) && attempt < ATTEMPTS {
             pause(core, attempt);
@@ -282,11 +289,7 @@ fn run<T: Serialize, R: Serialize>(
             data.operations.clear();
             data.verdict = Verdict::Reject(Codec::DEFAULT.encode(&rejection)?);
         }
-        Err(Abort::Engine(error)) => {
-            // It may tell of something the closure read, so it waits until that is durable.
-            core.settle()?;
-            return Err(error);
-        }
+        Err(Abort::Engine(error)) => return Err(error),
     }
     check_request(&data)?;
     Ok(data)

@@ -89,6 +89,9 @@ fn encode_keyspace(keyspace: &KeyspaceRef, out: &mut Vec<u8>) {
 
 fn decode_keyspace(reader: &mut Reader<'_>) -> Option<KeyspaceRef> {
     let (id, schema) = (KeyspaceId::new(reader.u32()?), reader.u32()?);
+    if id == KeyspaceId::DIRECTORY {
+        return None;
+    }
     let identity = match reader.u8()? {
         0 => None,
         1 => Some(KeyspaceIdentity::stored(

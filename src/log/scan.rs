@@ -164,7 +164,7 @@ impl Scan<'_> {
             ));
         };
         (self.out.accepted.g, self.out.accepted.chain) = (header.g - 1, header.chain);
-        if header.g > self.known.checkpoint_g + 1 {
+        if header.g - 1 > self.known.checkpoint_g {
             let vouch = Some(Vouch::Checkpoint { g: self.known.checkpoint_g });
             return Err(self.corruption(
                 first,
@@ -173,7 +173,7 @@ impl Scan<'_> {
                 vouch,
             ));
         }
-        if header.g == self.known.checkpoint_g + 1 && header.chain != self.known.checkpoint_chain {
+        if header.g - 1 == self.known.checkpoint_g && header.chain != self.known.checkpoint_chain {
             return Err(self.corruption(
                 first,
                 DATA,

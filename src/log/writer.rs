@@ -69,6 +69,8 @@ pub(crate) struct Writer {
     last_g: BTreeMap<u64, u64>,
     /// State digest after the last group.
     digest: u128,
+    /// After the first error nothing is known about the end of the log.
+    failed: bool,
 }
 
 impl Writer {
@@ -94,6 +96,7 @@ impl Writer {
             marked_clean,
             last_g,
             digest,
+            failed: false,
         }
     }
 
@@ -119,6 +122,8 @@ impl Writer {
         sealing: Sealing,
         next: Option<Segment>,
     ) -> io::Result<Position> {
+        // Unset only when all went well.
+        self.failed = true;
         let linked = self.room() < group::padded_len(group.len() - HEADER);
         if linked {
             self.link(next, sealing.first_seq)?;
@@ -126,7 +131,9 @@ impl Writer {
         self.digest = sealing.digest;
         let header = self.header(Kind::Entries, sealing);
         self.write(group, header)?;
-        self.sync()
+        let position = self.sync()?;
+        self.failed = false;
+        Ok(position)
     }
 
     /// Begins a segment with nothing but its `Link`, so that the verdict on the segment before is durable.
@@ -155,15 +162,19 @@ impl Writer {
         self.disk.sync_dir("")
     }
 
-    /// The segments all of whose groups are at or before `g`, except the one in use; the lowest that must stay.
-    pub(crate) fn trimmable(&self, g: u64) -> (Vec<u64>, u64) {
+    /// The segments all of whose groups are at or before `g`, except the one in use; the lowest that must stay. `None`
+    /// after a failure, when it is not known which one is in use.
+    pub(crate) fn trimmable(&self, g: u64) -> Option<(Vec<u64>, u64)> {
+        if self.failed {
+            return None;
+        }
         let numbers: Vec<u64> = self.last_g.keys().copied().collect();
         let stays = numbers
             .iter()
             .position(|number| *number >= self.position.segment || self.last_g[number] > g)
             .unwrap_or(numbers.len());
         let lowest = numbers.get(stays).copied().unwrap_or(self.position.segment);
-        (numbers[..stays].to_vec(), lowest)
+        Some((numbers[..stays].to_vec(), lowest))
     }
 
     /// Forgets segments that were removed.

@@ -3,10 +3,10 @@
 
 mod bad_input;
 mod basics;
-mod layers;
 mod damage;
 mod directories;
 mod failure;
+mod layers;
 #[cfg(target_os = "linux")]
 mod memory;
 mod outcomes;
