@@ -33,9 +33,9 @@ mod tests {
 
     #[test]
     fn numbers_read_well() {
-        let numbers = [0, 999, 1_000, -1_234_567].map(count);
+        let numbers = [0, 999, 1_000, -123_4567].map(count);
         assert_eq!(numbers, ["0", "999", "1,000", "-1,234,567"]);
-        assert_eq!([0, 5, 1_234_56, -7].map(money), ["0.00", "0.05", "1,234.56", "-0.07"]);
+        assert_eq!([0, 5, 123_456, -7].map(money), ["0.00", "0.05", "1,234.56", "-0.07"]);
         assert_eq!(per_second(3_000, Duration::from_millis(1_500)), "2,000");
     }
 }
