@@ -256,3 +256,7 @@ pub(crate) fn room_in(segment: &Segment) -> u64 {
 }
 
 const _: () = assert!(GROUP_BYTES < group::BODY_MAX);
+
+#[cfg(test)]
+#[path = "writer_tests.rs"]
+mod tests;
