@@ -13,7 +13,7 @@
 //! The lead is a token, not a thread: a lone `commit` takes it and does the I/O itself, which costs one write, one sync
 //! and no hand-over. It is handed to a blocked `commit` first, and to the committer thread if there are only tickets.
 //! After the first failed write or sync nothing is written any more: those in that group can't know (`Indeterminate`),
-//! those behind it were never written (`Poisoned`).
+//! those behind it were never written (`Poisoned`), nor was the group itself if already its segment could not be begun.
 
 use super::{
     core::Core,
@@ -29,14 +29,11 @@ use crate::{
         Bytes, LogTime, RequestData, SeqNo, StoredRejection, WindowRow,
         limits::{GROUP_BYTES, UNSYNCED_ENTRIES},
     },
-    log::Position,
+    log::{Position, writer::Failed},
     state::memtable::Horizon,
 };
 use parking_lot::MutexGuard;
-use std::{
-    io,
-    sync::{Arc, atomic::Ordering},
-};
+use std::sync::{Arc, atomic::Ordering};
 
 /// Sequence numbers kept free for the gap after an unclean end.
 const SEQ_RESERVE: u64 = 4 * UNSYNCED_ENTRIES;
@@ -253,7 +250,7 @@ impl Core {
     }
 
     /// Publishes a written group, hands the lead on, then wakes its callers.
-    fn conclude(&self, taken: Taken, result: io::Result<Position>) {
+    fn conclude(&self, taken: Taken, result: Result<Position, Failed>) {
         let mut sequencer = self.sequencer.lock();
         let in_flight =
             sequencer.in_flight.take().expect("the group that was written is in flight");
@@ -263,9 +260,10 @@ impl Core {
                 self.publish(&mut sequencer, in_flight.last_seq, &taken, position);
                 sequencer.keep(taken.buffer);
             }
-            Err(error) => {
+            Err(Failed { error, written }) => {
+                let failed = if written { in_flight.last_seq } else { sequencer.durable };
                 let reason = format!("writing the log failed: {error}");
-                woken.append(&mut self.poison(&mut sequencer, reason, in_flight.last_seq));
+                woken.append(&mut self.poison(&mut sequencer, reason, failed));
                 let (poison, durable) = (sequencer.poison.clone(), sequencer.durable);
                 let poison = poison.expect("it was just set");
                 woken.iter_mut().for_each(|parked| poison.spoil(parked, durable));

@@ -33,6 +33,14 @@ pub(crate) struct Sealing {
     pub digest: u128,
 }
 
+/// Why a group did not become durable.
+#[derive(Debug)]
+pub(crate) struct Failed {
+    pub error: io::Error,
+    /// Whether any of it may be on the disk.
+    pub written: bool,
+}
+
 /// Where segments come from.
 #[derive(Debug)]
 pub(crate) struct Source {
@@ -121,19 +129,19 @@ impl Writer {
         group: &mut Vec<u8>,
         sealing: Sealing,
         next: Option<Segment>,
-    ) -> io::Result<Position> {
+    ) -> Result<Position, Failed> {
         // Unset only when all went well.
         self.failed = true;
         let linked = self.room() < group::padded_len(group.len() - HEADER);
         if linked {
-            self.link(next, sealing.first_seq)?;
+            // While this fails, `CLEAN` may still be there, and the next opening go on with these very numbers.
+            self.link(next, sealing.first_seq).map_err(|error| Failed { error, written: false })?;
         }
         self.digest = sealing.digest;
         let header = self.header(Kind::Entries, sealing);
-        self.write(group, header)?;
-        let position = self.sync()?;
-        self.failed = false;
-        Ok(position)
+        let synced = self.write(group, header).and_then(|()| self.sync());
+        self.failed = synced.is_err();
+        synced.map_err(|error| Failed { error, written: true })
     }
 
     /// Begins a segment with nothing but its `Link`, so that the verdict on the segment before is durable.

@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod basics;
+mod crash;
 mod damage;
 mod directories;
 mod failure;
