@@ -77,7 +77,7 @@ fn sample(engine: &Engine) {
         assert!(record.value == value(thread, n), "record {thread} {n}");
     }
     let snapshot = engine.snapshot();
-    let count = snapshot.prefix(&BLOBS, (3u32,)).map(|item| item.unwrap().1.value.len()).count();
+    let count = snapshot.prefix(&BLOBS, (3u32,)).inspect(|item| assert!(item.is_ok())).count();
     assert_eq!(count as u32, RECORDS / THREADS);
     let small = snapshot.range(&SMALL, ..).map(|item| u64::from(item.unwrap().1.value));
     let each = u64::from(SMALL_RECORDS / THREADS);
