@@ -1,6 +1,6 @@
 //! A request as the caller builds it.
 
-use super::{error::Error, fingerprint};
+use super::{error::Error, fingerprint, payload};
 use crate::{
     admission::shape::{ShapeError, check_request},
     base::{
@@ -169,12 +169,12 @@ impl<T> Request<T> {
 
     /// What a retry gets back, up to 64 KiB encoded.
     pub fn result<U: Serialize + DeserializeOwned>(mut self, result: &U) -> Request<U> {
-        match Codec::DEFAULT.encode(result) {
+        match payload::encode(result) {
             Ok(bytes) => self.data.verdict = Verdict::Commit(bytes),
             Err(error) => self.fail(error.into()),
         }
         let Self { data, key, intent, first_error, .. } = self;
-        Request { data, key, intent, first_error, decode: |bytes| Codec::DEFAULT.decode(bytes) }
+        Request { data, key, intent, first_error, decode: payload::decode }
     }
 
     /// Checks the request and seals it with its fingerprint.

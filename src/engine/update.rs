@@ -5,7 +5,7 @@ use super::{
     error::Error,
     fingerprint,
     outcome::{Answer, Outcome, Record},
-    reentrancy,
+    payload, reentrancy,
     request::{encode_intent, position},
 };
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
         Action, Bytes, Expect, IdempotencyKey, Never, Operation, Read, RequestData, Row, Verdict,
         limits::{OPERATIONS, check},
     },
-    codec::{self, AsKey, Codec, Key, Keyspace, encode_key},
+    codec::{self, AsKey, Key, Keyspace, encode_key},
 };
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
@@ -251,8 +251,7 @@ where
             pause(core, attempt);
             continue;
         }
-        return answer
-            .decode(|bytes| Codec::DEFAULT.decode(bytes), |bytes| Codec::DEFAULT.decode(bytes));
+        return answer.decode(payload::decode, payload::decode);
     }
     unreachable!("the last attempt returns")
 }
@@ -284,10 +283,10 @@ fn run<T: Serialize, R: Serialize>(
     };
     let mut data = transaction.data;
     match result.map_err(|_| Error::Panicked { what: "update" })? {
-        Ok(result) => data.verdict = Verdict::Commit(Codec::DEFAULT.encode(&result)?),
+        Ok(result) => data.verdict = Verdict::Commit(payload::encode(&result)?),
         Err(Abort::Reject(rejection)) => {
             data.operations.clear();
-            data.verdict = Verdict::Reject(Codec::DEFAULT.encode(&rejection)?);
+            data.verdict = Verdict::Reject(payload::encode(&rejection)?);
         }
         Err(Abort::Engine(error)) => return Err(error),
     }
