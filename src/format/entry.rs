@@ -167,3 +167,7 @@ fn decode_read(reader: &mut Reader<'_>) -> Option<Read> {
     let (keyspace, key, seen) = (reader.u16()?, reader.bytes16()?.into(), reader.u64()?);
     Some(Read { keyspace, key, seen: (seen != 0).then(|| Version::new(seen)) })
 }
+
+#[cfg(test)]
+#[path = "entry_tests.rs"]
+mod tests;

@@ -101,3 +101,7 @@ impl<B: Records> Records for Over<'_, B> {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "fold_tests.rs"]
+mod tests;
