@@ -4,7 +4,7 @@
 use super::{core::Core, error::Error, sequencer::FrozenPoint};
 use crate::{
     base::SeqNo,
-    checkpoint::{Changes, Meta},
+    checkpoint::{Changes, CheckpointError, Meta},
     format::{VERSION, names},
     state::digest,
 };
@@ -162,7 +162,10 @@ impl Core {
                     format!("writing the checkpoint failed: {error}"),
                     SeqNo::new(0),
                 );
-                return Err(self.checkpoint_error(error));
+                return Err(match (error, &sequencer.poison) {
+                    (CheckpointError::Io(_), Some(poison)) => Self::poisoned(poison),
+                    (error, _) => self.checkpoint_error(error),
+                });
             }
         }
         self.checkpointed_g.store(meta.applied_g, Ordering::Release);

@@ -82,7 +82,10 @@ impl Core {
         loop {
             let preread =
                 Preread::load(self, &request).map_err(|error| self.checkpoint_error(error))?;
-            let mut sequencer = self.room_for(bytes)?;
+            let mut sequencer = match self.room_for(bytes) {
+                Ok(sequencer) => sequencer,
+                Err(error) => self.roomless(&request, &preread).ok_or(error)?,
+            };
             if sequencer.base.generation() != preread.generation {
                 continue;
             }
@@ -345,6 +348,19 @@ impl Core {
                 return Ok(sequencer);
             }
         }
+    }
+
+    /// The sequencer, where there is no room, for a request that needs none: its outcome is remembered.
+    fn roomless(
+        &self,
+        request: &RequestData,
+        preread: &Preread,
+    ) -> Option<MutexGuard<'_, Sequencer>> {
+        let (key, _) = request.key.as_ref()?;
+        let sequencer = self.sequencer.lock();
+        let newest = Newest { fold: &sequencer.fold, preread, missed: Cell::new(false) };
+        let remembered = admission::View::window(&newest, key.as_bytes()).is_some();
+        (remembered && !sequencer.closed).then_some(sequencer)
     }
 
     fn wait_for_group(&self, mut sequencer: MutexGuard<'_, Sequencer>) {
