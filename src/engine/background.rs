@@ -3,7 +3,7 @@
 
 use super::{core::Core, error::Error, sequencer::FrozenPoint};
 use crate::{
-    checkpoint::{Changes, Meta},
+    checkpoint::{Changes, CheckpointError, Meta},
     format::{VERSION, names},
     state::digest,
 };
@@ -147,8 +147,11 @@ impl Core {
         let reader = match written.and_then(|_| checkpoint.reader()) {
             Ok(reader) => reader,
             Err(error) => {
-                self.stop_writes(format!("writing the checkpoint failed: {error}"));
-                return Err(self.checkpoint_error(error));
+                let stopped = self.stop_writes(format!("writing the checkpoint failed: {error}"));
+                return Err(match error {
+                    CheckpointError::Io(_) => stopped,
+                    damaged => self.checkpoint_error(damaged),
+                });
             }
         };
         {
@@ -168,7 +171,7 @@ impl Core {
     }
 
     /// Poisons the engine for a failure outside of the log. A group that is being written is left to its own fate.
-    fn stop_writes(&self, reason: String) {
+    fn stop_writes(&self, reason: String) -> Error {
         let mut sequencer = self.sequencer.lock();
         let in_flight = sequencer.in_flight.as_ref().map(|group| group.last_seq);
         let failed = in_flight.unwrap_or(sequencer.durable);
@@ -178,6 +181,7 @@ impl Core {
         let poison = poison.expect("it was just set");
         dropped.iter_mut().for_each(|parked| poison.spoil(parked, durable));
         Self::answer(dropped);
+        Self::poisoned(&poison)
     }
 
     fn meta(&self, point: &FrozenPoint, trim: u64) -> Meta {
@@ -208,8 +212,7 @@ impl Core {
         });
         synced.map_err(|source| {
             // A later sync of the folder would prove nothing about names that go into it now.
-            self.stop_writes(format!("removing a segment of the log failed: {source}"));
-            Error::Io { what: "removing a segment of the log".into(), source }
+            self.stop_writes(format!("removing a segment of the log failed: {source}"))
         })
     }
 
