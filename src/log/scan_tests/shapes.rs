@@ -165,3 +165,29 @@ fn a_whole_group_of_another_log_is_no_successor() {
         sample.write(place.segment, place.offset, &place.bytes);
     }
 }
+
+/// Whatever a `Link` says, the groups before it must end where it says that they do.
+#[test]
+fn a_link_that_records_another_end_is_refused() {
+    let mut sample = Sample::new();
+    sample.append(100);
+    sample.append(5000);
+    sample.reopen();
+    let groups = sample.groups();
+    let link = groups.last().unwrap();
+    // The `Link` of segment 2, a group of one block, a group of two: where they end, and where they do not.
+    let refused_at = [(1, 1, 2), (2, 2, 3), (3, 2, 3), (5, 4, 4)];
+    for (blocks, place, g) in refused_at {
+        let end = DATA + blocks * BLOCK;
+        let mut bytes = vec![0; HEADER];
+        Link { end, ..Link::decode(&link.bytes[HEADER..]).unwrap() }.encode(&mut bytes);
+        link.header.seal(sample.segments[&3].header.nonce, &mut bytes);
+        sample.write(3, link.offset, &bytes);
+        let vouch = Some(Vouch::Link { segment: 3 });
+        let refused = Seen::Corrupt { segment: 2, offset: DATA + place * BLOCK, g, vouch };
+        assert_eq!(look(&sample, &groups, &NOTHING), refused, "{blocks} blocks");
+    }
+    sample.write(3, link.offset, &link.bytes);
+    let whole = Seen::Accepted(link.position(), Torn::default());
+    assert_eq!(look(&sample, &groups, &NOTHING), whole);
+}
