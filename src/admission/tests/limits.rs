@@ -59,6 +59,7 @@ fn total(length: usize) -> RequestData {
 /// What is limited, how to measure so much of it, and what is allowed.
 type Row = (&'static str, fn(usize) -> RequestData, usize, usize);
 
+// A result stands behind the byte that says how it is encoded.
 const TABLE: [Row; 10] = [
     ("record key bytes", keyed, 1, RECORD_KEY_BYTES),
     ("record key bytes", read, 1, RECORD_KEY_BYTES),
@@ -67,13 +68,13 @@ const TABLE: [Row; 10] = [
     ("correlation bytes", |n| RequestData { correlation: bytes(n), ..plain() }, 0, METADATA_BYTES),
     (
         "result bytes",
-        |n| RequestData { verdict: Verdict::Commit(bytes(n)), ..plain() },
+        |n| RequestData { verdict: Verdict::Commit(bytes(1 + n)), ..plain() },
         0,
         RESULT_BYTES,
     ),
     (
         "result bytes",
-        |n| RequestData { verdict: Verdict::Reject(bytes(n)), ..plain() },
+        |n| RequestData { verdict: Verdict::Reject(bytes(1 + n)), ..plain() },
         0,
         RESULT_BYTES,
     ),
