@@ -34,10 +34,20 @@ pub enum ShapeError {
         keyspace: String,
     },
     /// The least bound of an addition is greater than its greatest.
-    #[error("operation {operation} adds within empty bounds; nothing was logged")]
+    #[error(
+        "operation {operation} adds within empty bounds: the least must not be above the greatest; nothing was logged"
+    )]
     EmptyBounds {
         /// The position of the operation, from 0.
         operation: usize,
+    },
+    /// It names a keyspace under two definitions.
+    #[error(
+        "keyspace {keyspace:?} is used under two definitions in one request: use one of them; nothing was logged"
+    )]
+    TwoDefinitions {
+        /// The name of the keyspace.
+        keyspace: String,
     },
 }
 
@@ -47,7 +57,8 @@ pub(crate) fn check_request(request: &RequestData) -> Result<(), ShapeError> {
     check("actor bytes", request.actor.len(), 0, ACTOR_BYTES)?;
     check("correlation bytes", request.correlation.len(), 0, METADATA_BYTES)?;
     let (Verdict::Commit(result) | Verdict::Reject(result)) = &request.verdict;
-    check("result bytes", result.len(), 0, RESULT_BYTES)?;
+    // The first byte says how the rest is encoded.
+    check("result bytes", result.len().saturating_sub(1), 0, RESULT_BYTES)?;
     let mut total = request.actor.len() + request.correlation.len() + result.len();
     for (position, operation) in request.operations.iter().enumerate() {
         total += check_operation(position, operation)?;
@@ -56,7 +67,19 @@ pub(crate) fn check_request(request: &RequestData) -> Result<(), ShapeError> {
         total += check_key(&read.key)?;
     }
     check("request bytes", total, 0, REQUEST_BYTES)?;
+    check_definitions(request)?;
     check_repeats(request)
+}
+
+/// Two definitions of one keyspace would each count as a keyspace of its own.
+fn check_definitions(request: &RequestData) -> Result<(), ShapeError> {
+    let mut names = HashSet::with_capacity(request.keyspaces.len());
+    match request.keyspaces.iter().find(|keyspace| !names.insert(&keyspace.name)) {
+        Some(twice) => Err(ShapeError::TwoDefinitions {
+            keyspace: String::from_utf8_lossy(&twice.name).into_owned(),
+        }),
+        None => Ok(()),
+    }
 }
 
 fn check_operation(position: usize, operation: &Operation) -> Result<usize, ShapeError> {
@@ -79,6 +102,9 @@ fn check_key(key: &Bytes) -> Result<usize, LimitError> {
 
 /// A second mutation of a record can only expect `Any`: what else it could mean is not what it would do.
 fn check_repeats(request: &RequestData) -> Result<(), ShapeError> {
+    if request.operations.len() < 2 {
+        return Ok(());
+    }
     let mut mutated = HashSet::with_capacity(request.operations.len());
     for (position, operation) in request.operations.iter().enumerate() {
         if operation.action == Action::Check {

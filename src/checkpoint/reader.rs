@@ -11,7 +11,9 @@ use super::{
 };
 use crate::{
     base::{Bytes, KeyspaceId, Row, WindowRow},
-    format::rows::{self, Meta, RowTag, decode_meta, decode_row, decode_window_row},
+    format::rows::{
+        self, Meta, RowTag, decode_meta, decode_other_format, decode_row, decode_window_row,
+    },
 };
 use redb::{ReadOnlyTable, ReadableDatabase};
 use std::{borrow::Borrow, fmt, ops::Bound};
@@ -38,7 +40,8 @@ impl Reader {
         let window = Guarded::new(backend, guard(backend, doing, || read.open_table(WINDOW))?);
         let counts = Guarded::new(backend, guard(backend, doing, || read.open_table(COUNTS))?);
         let meta = Guarded::new(backend, guard(backend, doing, || read.open_table(META))?);
-        let meta = get(backend, "meta", RowTag::Meta, &meta, &[], (), decode_meta)?
+        let decode = |body: &_| decode_meta(body).or_else(|| decode_other_format(body));
+        let meta = get(backend, "meta", RowTag::Meta, &meta, &[], (), decode)?
             .ok_or_else(|| CheckpointError::damaged("meta: the row is missing"))?;
         Ok(Self { backend: backend.clone(), generation, meta, records, window, counts })
     }

@@ -46,13 +46,13 @@ pub enum Error {
     },
     /// The request is not well formed.
     #[error(transparent)]
-    Shape(#[from] ShapeError),
+    Shape(ShapeError),
     /// A limit was broken.
     #[error(transparent)]
     Limit(#[from] LimitError),
     /// A key, a value, an intent or a result did not encode or decode.
     #[error(transparent)]
-    Codec(#[from] CodecError),
+    Codec(CodecError),
     /// A version was named that no entry has yet.
     #[error(
         "version {version} in keyspace {keyspace:?} comes from the future: the newest entry is {newest}; it was read from \
@@ -200,7 +200,7 @@ pub enum Retry {
     Never,
 }
 
-/// The kind of an [`Error`], without its particulars.
+/// The kind of an [`Error`](enum@Error), without its particulars.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 #[allow(missing_docs)] // each is the variant of `Error` of that name
@@ -283,6 +283,24 @@ impl Error {
             },
             OpenError::NoSpace { what } => Self::NoSpace { what },
             OpenError::Io { what, error } => Self::Io { what, source: error },
+        }
+    }
+}
+
+impl From<ShapeError> for Error {
+    fn from(error: ShapeError) -> Self {
+        match error {
+            ShapeError::Limit(limit) => Self::Limit(limit),
+            error => Self::Shape(error),
+        }
+    }
+}
+
+impl From<CodecError> for Error {
+    fn from(error: CodecError) -> Self {
+        match error {
+            CodecError::Limit(limit) => Self::Limit(limit),
+            error => Self::Codec(error),
         }
     }
 }

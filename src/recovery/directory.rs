@@ -3,7 +3,7 @@
 use super::error::OpenError;
 use crate::{
     base::{Epoch, LogTime, SeqNo},
-    checkpoint::{Checkpoint, Meta},
+    checkpoint::{Checkpoint, CheckpointError, Meta},
     disk::{Disk, Entropy, Listed, ListedKind},
     format::{
         BLOCK, VERSION,
@@ -40,7 +40,7 @@ pub(crate) fn identify(
         let clean = read_clean(disk, identity.uuid, &listed)?;
         return Ok(Directory { identity, clean, created: false });
     }
-    check_half_created(disk, &listed)?;
+    check_half_created(disk, &listed, cache_bytes)?;
     let identity = create(disk, entropy, cache_bytes)?;
     Ok(Directory { identity, clean: None, created: true })
 }
@@ -93,7 +93,11 @@ pub(crate) fn open(
 }
 
 /// Without an identity, only what a creation leaves behind may be there, and no entry of a log.
-fn check_half_created(disk: &dyn Disk, listed: &[Listed]) -> Result<(), OpenError> {
+fn check_half_created(
+    disk: &dyn Disk,
+    listed: &[Listed],
+    cache_bytes: usize,
+) -> Result<(), OpenError> {
     for Listed { name, kind } in listed {
         let ours = match name.as_str() {
             names::SEGMENTS => *kind == ListedKind::Folder,
@@ -105,10 +109,13 @@ fn check_half_created(disk: &dyn Disk, listed: &[Listed]) -> Result<(), OpenErro
             return Err(OpenError::NotADatabase { what });
         }
     }
+    if listed.iter().any(|listed| listed.name == names::CHECKPOINT) {
+        check_empty_checkpoint(disk, cache_bytes)?;
+    }
     if !listed.iter().any(|listed| listed.name == names::SEGMENTS) {
         return Ok(());
     }
-    let segments = segments::list(disk).map_err(OpenError::io("listing the segments"))?;
+    let segments = list_segments(disk)?;
     if let Some(foreign) = segments.foreign.first() {
         let what = format!(
             "it holds {:?} and no {}",
@@ -121,6 +128,30 @@ fn check_half_created(disk: &dyn Disk, listed: &[Listed]) -> Result<(), OpenErro
         return Err(OpenError::corrupt(names::IDENTITY, "the file is missing, and there is a log"));
     }
     Ok(())
+}
+
+/// An unfinished creation leaves a checkpoint without an entry, or one that is not whole.
+fn check_empty_checkpoint(disk: &dyn Disk, cache_bytes: usize) -> Result<(), OpenError> {
+    let file = open(disk, names::CHECKPOINT)?;
+    let applied = Checkpoint::open_held(file, cache_bytes)
+        .and_then(|checkpoint| Ok(checkpoint.reader()?.meta().applied_seq));
+    match applied {
+        Ok(seq) if seq.get() > 0 => {
+            let what = "the file is missing, and there is a checkpoint with entries";
+            Err(OpenError::corrupt(names::IDENTITY, what))
+        }
+        Ok(_) | Err(CheckpointError::Damaged { .. }) => Ok(()),
+        Err(error) => Err(OpenError::checkpoint(error)),
+    }
+}
+
+/// Lists the segments of a database, which must have a folder for them.
+pub(crate) fn list_segments(disk: &dyn Disk) -> Result<segments::Listing, OpenError> {
+    segments::list(disk).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => OpenError::corrupt(names::SEGMENTS, "the folder is missing"),
+        io::ErrorKind::NotADirectory => OpenError::corrupt(names::SEGMENTS, "it is not a folder"),
+        _ => OpenError::io("listing the segments")(error),
+    })
 }
 
 /// Makes a database, from whatever an unfinished creation left. `IDENTITY` comes last, so that without it there is

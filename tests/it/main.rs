@@ -1,5 +1,15 @@
 //! The tests of the crate as its users see it, in one binary.
 #![allow(clippy::disallowed_methods, reason = "tests look at real files and start real processes")]
 
+mod bad_input;
 mod basics;
 mod crash;
+mod damage;
+mod directories;
+mod failure;
+mod layers;
+#[cfg(target_os = "linux")]
+mod memory;
+mod outcomes;
+mod reads;
+mod support;

@@ -7,6 +7,7 @@
 
 use crate::{
     base::{Epoch, LogTime, SeqNo},
+    format::VERSION,
     format::bytes::{Reader, put_bytes, put_u32, put_u64, put_u128},
 };
 
@@ -70,4 +71,10 @@ pub(crate) fn decode_meta(body: &[u8]) -> Option<Meta> {
     };
     reader.end()?;
     Some(meta)
+}
+
+/// Reads the number of another format from its meta row, of which nothing else is known.
+pub(crate) fn decode_other_format(body: &[u8]) -> Option<Meta> {
+    let format = Reader::new(body).u32()?;
+    (format != VERSION).then(|| Meta { format, ..Meta::default() })
 }

@@ -13,7 +13,7 @@ mod outcome;
 mod record;
 mod window;
 
-pub(crate) use meta::{Meta, StateDigest, decode_meta, encode_meta};
+pub(crate) use meta::{Meta, StateDigest, decode_meta, decode_other_format, encode_meta};
 pub(crate) use outcome::{decode_outcome, encode_outcome};
 pub(crate) use record::{decode_row, encode_row};
 pub(crate) use window::{
