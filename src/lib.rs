@@ -1,6 +1,12 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
-//! An embedded key-value state engine with deterministic replay.
+#![doc = include_str!("../README.md")]
+//!
+//! # In this crate
+//!
+//! Open an [`Engine`]; name [`Keyspace`]s as constants; hand in a [`Request`] by [`Engine::commit`] or
+//! [`Engine::submit`], or run code between reading and writing by [`Engine::update`]; read by [`Engine::get`] or from a
+//! [`Snapshot`]. [`Engine::recovery`] tells what the opening found and proved. The limits are in [`limits`].
 
 mod admission;
 mod base;

@@ -5,7 +5,7 @@ use crate::base::{
     Action, Bytes, KeyspaceDefinition, KeyspaceId, KeyspaceIdentity, KeyspaceRef, RequestData,
 };
 use crate::codec::{codec_name, describe_shape};
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 /// A keyspace is not what the caller thinks it is.
 #[derive(Clone, Debug, PartialEq)]
@@ -79,24 +79,27 @@ impl fmt::Display for Difference {
     }
 }
 
-/// Numbers the keyspaces of a request; those it writes to and that do not exist get the next numbers.
+/// Numbers the keyspaces of a request; those it writes to and that do not exist get the next numbers. Of two by the
+/// same name the second must be what the first is.
 pub(super) fn resolve<V: View>(
     request: &RequestData,
     view: &V,
 ) -> Result<Vec<KeyspaceRef>, Mismatch> {
     let mut next = view.next_keyspace().get();
-    request
-        .keyspaces
-        .iter()
-        .enumerate()
-        .map(|(index, identity)| {
-            let writes = writes_to(request, index);
-            match view.keyspace(&identity.name) {
-                Some(stored) => known(identity, &stored, writes),
-                None => Ok(unknown(identity, writes, &mut next)),
-            }
-        })
-        .collect()
+    let mut defined = BTreeMap::new();
+    let mut refs = Vec::with_capacity(request.keyspaces.len());
+    for (index, identity) in request.keyspaces.iter().enumerate() {
+        let stored = defined.get(&identity.name).cloned();
+        let keyspace = match stored.or_else(|| view.keyspace(&identity.name)) {
+            Some(stored) => known(identity, &stored, writes_to(request, index))?,
+            None => unknown(identity, writes_to_name(request, &identity.name), &mut next),
+        };
+        if keyspace.identity.is_some() && keyspace.id != KeyspaceId::NONE {
+            defined.insert(&identity.name, definition(&keyspace, identity));
+        }
+        refs.push(keyspace);
+    }
+    Ok(refs)
 }
 
 /// Takes back the numbers a request would have given, because it was refused.
@@ -108,7 +111,9 @@ pub(super) fn undefine<V: View>(
     for (keyspace, identity) in refs.iter_mut().zip(identities) {
         match view.keyspace(&identity.name) {
             Some(_) => keyspace.identity = None,
-            None => keyspace.id = KeyspaceId::NONE,
+            None => {
+                (keyspace.id, keyspace.identity) = (KeyspaceId::NONE, Some(identity.clone()));
+            }
         }
     }
 }
@@ -140,4 +145,19 @@ fn writes_to(request: &RequestData, keyspace: usize) -> bool {
         usize::from(operation.keyspace) == keyspace
             && matches!(operation.action, Action::Put(_) | Action::Add { .. })
     })
+}
+
+fn writes_to_name(request: &RequestData, name: &Bytes) -> bool {
+    let mut keyspaces = request.keyspaces.iter().enumerate();
+    keyspaces.any(|(index, identity)| identity.name == *name && writes_to(request, index))
+}
+
+/// The definition this request leaves behind.
+fn definition(keyspace: &KeyspaceRef, identity: &KeyspaceIdentity) -> KeyspaceDefinition {
+    KeyspaceDefinition {
+        id: keyspace.id,
+        shape: identity.shape.clone(),
+        codec: identity.codec,
+        schema: keyspace.schema,
+    }
 }

@@ -139,9 +139,9 @@ pub(crate) fn admit<V: View>(request: RequestData, view: &V, at: At) -> Decision
             Err(refusal) => return Decision::Refused(refusal),
         },
     };
-    match (refused, &evaluation.request.key) {
-        (Some(rejection), None) => Decision::Rejected(rejection),
-        (refused, _) => Decision::Append(evaluation.conclude(refused, view)),
+    match evaluation.refusal(refused) {
+        Some(rejection) if evaluation.request.key.is_none() => Decision::Rejected(rejection),
+        refused => Decision::Append(evaluation.conclude(refused, view)),
     }
 }
 
@@ -311,20 +311,24 @@ impl Evaluation {
                 delta,
                 min,
                 max,
-                version: row.map_or(Version::new(0), |row| row.version),
+                // An earlier operation of this request may have left a row of a version that will never be.
+                version: self.before(operation).map_or(Version::new(0), |row| row.version),
             }),
         }))
     }
 
+    /// What the engine found, or else what the caller's own code did.
+    fn refusal(&self, found: Option<StoredRejection>) -> Option<StoredRejection> {
+        found.or_else(|| match &self.request.verdict {
+            Verdict::Commit(_) => None,
+            Verdict::Reject(rejection) => Some(StoredRejection::Procedure(rejection.clone())),
+        })
+    }
+
     /// The entry, with the changes it makes; none when it is refused.
     fn conclude<V: View>(mut self, refused: Option<StoredRejection>, view: &V) -> Admitted {
-        let outcome = match (refused, self.request.verdict) {
-            (Some(rejection), _) => StoredOutcome::Rejected(rejection),
-            (None, Verdict::Reject(rejection)) => {
-                StoredOutcome::Rejected(StoredRejection::Procedure(rejection))
-            }
-            (None, Verdict::Commit(result)) => StoredOutcome::Committed(result),
-        };
+        let (Verdict::Commit(result) | Verdict::Reject(result)) = self.request.verdict;
+        let outcome = refused.map_or(StoredOutcome::Committed(result), StoredOutcome::Rejected);
         let committed = matches!(outcome, StoredOutcome::Committed(_));
         if committed {
             for keyspace in &self.keyspaces {

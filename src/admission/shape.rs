@@ -57,7 +57,8 @@ pub(crate) fn check_request(request: &RequestData) -> Result<(), ShapeError> {
     check("actor bytes", request.actor.len(), 0, ACTOR_BYTES)?;
     check("correlation bytes", request.correlation.len(), 0, METADATA_BYTES)?;
     let (Verdict::Commit(result) | Verdict::Reject(result)) = &request.verdict;
-    check("result bytes", result.len(), 0, RESULT_BYTES)?;
+    // The first byte says how the rest is encoded.
+    check("result bytes", result.len().saturating_sub(1), 0, RESULT_BYTES)?;
     let mut total = request.actor.len() + request.correlation.len() + result.len();
     for (position, operation) in request.operations.iter().enumerate() {
         total += check_operation(position, operation)?;
@@ -101,6 +102,9 @@ fn check_key(key: &Bytes) -> Result<usize, LimitError> {
 
 /// A second mutation of a record can only expect `Any`: what else it could mean is not what it would do.
 fn check_repeats(request: &RequestData) -> Result<(), ShapeError> {
+    if request.operations.len() < 2 {
+        return Ok(());
+    }
     let mut mutated = HashSet::with_capacity(request.operations.len());
     for (position, operation) in request.operations.iter().enumerate() {
         if operation.action == Action::Check {

@@ -90,7 +90,7 @@ pub enum Rejection {
         keyspace: Bytes,
         /// The encoded record key.
         key: Bytes,
-        /// What was there (0 for an absent record).
+        /// What was there (0 for an absent record), after the operations before this one.
         current: i64,
         /// What was to be added.
         delta: i64,
@@ -98,7 +98,7 @@ pub enum Rejection {
         min: i64,
         /// Greatest allowed sum.
         max: i64,
-        /// The version that is there (0 for an absent record).
+        /// The version that is there before the request (0 for an absent record).
         version: Version,
     },
     /// The caller's own code refused, with this encoded rejection.

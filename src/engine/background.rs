@@ -3,7 +3,6 @@
 
 use super::{core::Core, error::Error, sequencer::FrozenPoint};
 use crate::{
-    base::SeqNo,
     checkpoint::{Changes, CheckpointError, Meta},
     format::{VERSION, names},
     state::digest,
@@ -121,11 +120,8 @@ impl Core {
         if self.checkpoint_step()? {
             return Ok(true);
         }
-        if !self.sequencer.lock().wants_spare() {
-            return Ok(false);
-        }
-        self.ensure_spare(0)?;
-        Ok(true)
+        let wanted = self.sequencer.lock().wants_spare();
+        if wanted { self.ensure_spare(0) } else { Ok(false) }
     }
 
     /// Writes a frozen memtable to the checkpoint and trims the log; false when there was none that is durable.
@@ -135,7 +131,9 @@ impl Core {
             return Ok(false);
         };
         let before = self.checkpointed_g.load(Ordering::Acquire);
-        let (trimmed, lowest) = self.writer.lock().trimmable(before);
+        let Some((trimmed, lowest)) = self.writer.lock().trimmable(before) else {
+            return Ok(false);
+        };
         let meta = self.meta(&point, lowest);
         let written = point.memtable.frozen(|rows| {
             let window = rows.window();
@@ -146,31 +144,44 @@ impl Core {
             };
             checkpoint.write(changes, &meta)
         });
-        match written.and_then(|_| checkpoint.reader()) {
-            Ok(reader) => {
-                let mut sequencer = self.sequencer.lock();
-                sequencer.base = reader;
-                sequencer.fold.frozen = None;
-                sequencer.frozen = None;
-                *self.view.write() = sequencer.view();
-                self.room.notify_all();
-            }
+        let reader = match written.and_then(|_| checkpoint.reader()) {
+            Ok(reader) => reader,
             Err(error) => {
-                let mut sequencer = self.sequencer.lock();
-                self.poison(
-                    &mut sequencer,
-                    format!("writing the checkpoint failed: {error}"),
-                    SeqNo::new(0),
-                );
-                return Err(match (error, &sequencer.poison) {
-                    (CheckpointError::Io(_), Some(poison)) => Self::poisoned(poison),
-                    (error, _) => self.checkpoint_error(error),
+                let stopped = self.stop_writes(format!("writing the checkpoint failed: {error}"));
+                return Err(match error {
+                    CheckpointError::Io(_) => stopped,
+                    damaged => self.checkpoint_error(damaged),
                 });
+            }
+        };
+        {
+            let mut sequencer = self.sequencer.lock();
+            sequencer.base = reader;
+            sequencer.fold.frozen = None;
+            sequencer.frozen = None;
+            *self.view.write() = sequencer.view();
+            self.room.notify_all();
+            if sequencer.poison.is_some() {
+                return Ok(false);
             }
         }
         self.checkpointed_g.store(meta.applied_g, Ordering::Release);
         self.trim(&trimmed)?;
         Ok(true)
+    }
+
+    /// Poisons the engine for a failure outside of the log. A group that is being written is left to its own fate.
+    fn stop_writes(&self, reason: String) -> Error {
+        let mut sequencer = self.sequencer.lock();
+        let in_flight = sequencer.in_flight.as_ref().map(|group| group.last_seq);
+        let failed = in_flight.unwrap_or(sequencer.durable);
+        let mut dropped = self.poison(&mut sequencer, reason, failed);
+        let (poison, durable) = (sequencer.poison.clone(), sequencer.durable);
+        drop(sequencer);
+        let poison = poison.expect("it was just set");
+        dropped.iter_mut().for_each(|parked| poison.spoil(parked, durable));
+        Self::answer(dropped);
+        Self::poisoned(&poison)
     }
 
     fn meta(&self, point: &FrozenPoint, trim: u64) -> Meta {
@@ -189,41 +200,51 @@ impl Core {
         }
     }
 
-    /// Removes segments that nothing needs any more. One that can't be removed is tried again at the next opening.
+    /// Removes segments that nothing needs any more.
     fn trim(&self, numbers: &[u64]) -> Result<(), Error> {
-        let io = |source| Error::Io { what: "removing a segment of the log".into(), source };
-        for &number in numbers {
-            self.machine.disk.remove(&names::segment(number)).map_err(io)?;
+        let removed = numbers.iter().try_for_each(|&number| {
+            self.machine.disk.remove(&names::segment(number))?;
             self.writer.lock().forget(&[number]);
-        }
-        if numbers.is_empty() {
             Ok(())
-        } else {
-            self.machine.disk.sync_dir(names::SEGMENTS).map_err(io)
-        }
+        });
+        let synced = removed.and_then(|()| {
+            if numbers.is_empty() { Ok(()) } else { self.machine.disk.sync_dir(names::SEGMENTS) }
+        });
+        synced.map_err(|source| {
+            // A later sync of the folder would prove nothing about names that go into it now.
+            self.stop_writes(format!("removing a segment of the log failed: {source}"))
+        })
     }
 
-    /// Writes everything that is durable now to the checkpoint. Blocks.
+    /// Writes everything that is applied by now to the checkpoint. Blocks.
     pub(super) fn checkpoint_now(&self) -> Result<(), Error> {
-        self.settle()?;
-        while self.checkpoint_step()? {}
-        {
+        let mut forced = false;
+        let target = self.sequencer.lock().fold.applied;
+        loop {
+            self.settle()?;
+            while self.checkpoint_step()? {}
             let writer = self.writer.lock();
             let mut sequencer = self.sequencer.lock();
             if let Some(poison) = &sequencer.poison {
                 return Err(Self::poisoned(poison));
             }
-            let idle = sequencer.pending.entries == 0 && sequencer.in_flight.is_none();
-            if sequencer.fold.frozen.is_none() && idle {
+            if sequencer.closed {
+                return Err(Error::Closed);
+            }
+            if forced && sequencer.base.meta().applied_seq >= target {
+                return Ok(());
+            }
+            if sequencer.fold.frozen.is_some() {
+                continue;
+            }
+            forced = true;
+            if sequencer.pending.entries == 0 && sequencer.in_flight.is_none() {
                 sequencer.freeze(Some(writer.position()));
                 *self.view.write() = sequencer.view();
             } else {
                 // The next group to be written will end it.
-                sequencer.freeze_wanted = sequencer.fold.frozen.is_none();
+                sequencer.freeze_wanted = true;
             }
         }
-        self.settle()?;
-        while self.checkpoint_step()? {}
-        Ok(())
     }
 }

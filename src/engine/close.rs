@@ -30,6 +30,8 @@ impl Handle {
 
     /// Closes the engine once; later calls do nothing.
     pub(super) fn close(&self) -> Result<(), Error> {
+        // Held to the end, so that a second call returns when the first is done.
+        let mut threads = self.threads.lock();
         if std::mem::replace(&mut self.core.sequencer.lock().closed, true) {
             return Ok(());
         }
@@ -37,7 +39,7 @@ impl Handle {
         self.core.room.notify_all();
         let settled = self.core.settle();
         self.core.wakes.stop();
-        for thread in self.threads.lock().drain(..) {
+        for thread in threads.drain(..) {
             // A thread that panicked has told so itself.
             let _ = thread.join();
         }
@@ -71,11 +73,15 @@ impl Core {
             (Some(checkpoint), None) => checkpoint.close(),
             (None, _) => Ok(()),
         };
+        // Whoever prepares a segment now is done with it before the directory is given up.
+        let preparing = self.preparing.lock();
         let marked = match poison {
             Some(poison) => Err(Self::poisoned(&poison)),
+            None if closed.is_err() => Ok(()),
             None => self.leave_mark().map_err(io("marking the log as closed")),
         };
         *self.lock.lock() = None;
+        drop(preparing);
         closed.map_err(|error| match error {
             CheckpointError::Io(source) => io("closing the checkpoint")(source),
             CheckpointError::Damaged { what } => {

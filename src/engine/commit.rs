@@ -13,31 +13,27 @@
 //! The lead is a token, not a thread: a lone `commit` takes it and does the I/O itself, which costs one write, one sync
 //! and no hand-over. It is handed to a blocked `commit` first, and to the committer thread if there are only tickets.
 //! After the first failed write or sync nothing is written any more: those in that group can't know (`Indeterminate`),
-//! those behind it were never written (`Poisoned`).
+//! those behind it were never written (`Poisoned`), nor was the group itself if already its segment could not be begun.
 
 use super::{
     core::Core,
     error::Error,
     outcome::Answer,
     preread::{Newest, Preread},
-    sequencer::{Parked, Pending, Sequencer, Taken},
+    sequencer::{About, Parked, Sequencer, Taken},
     slot::{Slot, Woken},
 };
 use crate::{
     admission::{self, At, Decision, Refusal, admit},
     base::{
-        LogTime, RequestData, SeqNo, WindowRow,
+        Bytes, LogTime, RequestData, SeqNo, StoredRejection, WindowRow,
         limits::{GROUP_BYTES, UNSYNCED_ENTRIES},
     },
-    log::Position,
+    log::{Position, writer::Failed},
     state::memtable::Horizon,
 };
 use parking_lot::MutexGuard;
-use std::{
-    cell::Cell,
-    io, mem,
-    sync::{Arc, atomic::Ordering},
-};
+use std::sync::{Arc, atomic::Ordering};
 
 /// Sequence numbers kept free for the gap after an unclean end.
 const SEQ_RESERVE: u64 = 4 * UNSYNCED_ENTRIES;
@@ -77,23 +73,26 @@ impl Core {
     }
 
     /// Sequences a request. Blocks only for room; does no log I/O but for preparing a segment when none is ready.
-    pub(super) fn offer(&self, mut request: RequestData, blocking: bool) -> Result<Offered, Error> {
+    pub(super) fn offer(&self, request: RequestData, blocking: bool) -> Result<Offered, Error> {
         let bytes = encoded_bound(&request);
         loop {
             let preread =
                 Preread::load(self, &request).map_err(|error| self.checkpoint_error(error))?;
-            let mut sequencer = match self.room_for(bytes) {
+            let mut sequencer = match self.room_for(bytes, blocking) {
                 Ok(sequencer) => sequencer,
-                Err(error) => self.roomless(&request, &preread).ok_or(error)?,
+                // What is remembered is told in every mode.
+                Err(error) => return self.remembered_or(&request, error),
             };
-            if sequencer.base.generation() != preread.generation {
-                continue;
-            }
-            match self.sequence(&mut sequencer, request, &preread) {
-                Ok((reply, tells)) => return Ok(self.park(sequencer, reply, tells, blocking)),
-                Err(again) => request = *again,
+            if preread.holds_for(&sequencer) {
+                let (reply, about) = self.sequence(&mut sequencer, request, &preread);
+                return Ok(self.park(sequencer, reply, about, blocking));
             }
         }
+    }
+
+    fn remembered_or(&self, request: &RequestData, error: Error) -> Result<Offered, Error> {
+        let known = if request.key.is_some() { self.probe(request)? } else { None };
+        known.map(|answer| Offered::Answered(Ok(answer))).ok_or(error)
     }
 
     /// What is remembered under a request's key, once that is durable. The rest of the request is not looked at.
@@ -106,24 +105,23 @@ impl Core {
             if sequencer.closed {
                 return Err(Error::Closed);
             }
-            let newest =
-                Newest { fold: &sequencer.fold, preread: &preread, missed: Cell::new(false) };
-            let row = admission::View::window(&newest, key.as_bytes());
-            if newest.missed.get() || sequencer.base.generation() != preread.generation {
+            if !preread.holds_for(&sequencer) {
                 continue;
             }
+            let newest = Newest { fold: &sequencer.fold, preread: &preread };
+            let row = admission::View::window(&newest, key.as_bytes());
             let Some(row) = row else { return Ok(None) };
             if let Some(error) = undurable(&sequencer, request, &newest) {
                 return Err(error);
             }
-            let (reply, seq) = match admission::differs(&row.fingerprint, fingerprint) {
-                None => (Ok(remembered(&row)), row.seq),
-                Some(differs) => (
-                    Err(refused(Refusal::KeyReused { remembered: row, differs }, &sequencer)),
-                    SeqNo::new(0),
-                ),
+            let seq = row.seq;
+            let reply = match admission::differs(&row.fingerprint, fingerprint) {
+                None => Ok(remembered(&row)),
+                Some(differs) => {
+                    Err(refused(Refusal::KeyReused { remembered: row, differs }, &sequencer))
+                }
             };
-            return self.finish_reply(sequencer, reply, Some(seq)).map(Some);
+            return self.finish_reply(sequencer, reply, About::Entry(seq)).map(Some);
         }
     }
 
@@ -132,34 +130,37 @@ impl Core {
         &self,
         sequencer: MutexGuard<'_, Sequencer>,
         reply: Result<Answer, Error>,
-        tells: Option<SeqNo>,
+        about: About,
     ) -> Result<Answer, Error> {
-        match self.park(sequencer, reply, tells, true) {
+        match self.park(sequencer, reply, about, true) {
             Offered::Answered(answer) => answer,
             Offered::Parked { slot, leads } => self.await_reply(&slot, leads),
         }
     }
 
-    /// Waits until everything that was applied so far is durable.
+    /// Waits until everything that was applied so far is durable; an error when it never will be.
     pub(super) fn settle(&self) -> Result<(), Error> {
         let sequencer = self.sequencer.lock();
-        let reply = Ok(Answer::Unremembered(crate::base::StoredRejection::Procedure(
-            crate::base::Bytes::new(),
-        )));
-        self.finish_reply(sequencer, reply, None).map(drop)
+        let nothing = StoredRejection::Procedure(Bytes::new());
+        let reply = match &sequencer.poison {
+            Some(poison) if sequencer.fold.applied > sequencer.durable => {
+                Err(Self::poisoned(poison))
+            }
+            _ => Ok(Answer::Unremembered(nothing)),
+        };
+        self.finish_reply(sequencer, reply, About::State).map(drop)
     }
 
-    /// Decides on a request; gives it back when what was pre-read did not suffice.
-    #[allow(clippy::type_complexity)]
+    /// Decides on a request: the reply, and what it is about.
     fn sequence(
         &self,
         sequencer: &mut Sequencer,
         request: RequestData,
         preread: &Preread,
-    ) -> Result<(Result<Answer, Error>, Option<SeqNo>), Box<RequestData>> {
-        let newest = Newest { fold: &sequencer.fold, preread, missed: Cell::new(false) };
+    ) -> (Result<Answer, Error>, About) {
+        let newest = Newest { fold: &sequencer.fold, preread };
         if let Some(reply) = undurable(sequencer, &request, &newest) {
-            return Ok((Err(reply), None));
+            return (Err(reply), About::State);
         }
         let at = At {
             applied: sequencer.fold.applied,
@@ -168,12 +169,7 @@ impl Core {
             writable: sequencer.poison.is_none()
                 && sequencer.next_seq.get() < u64::MAX - SEQ_RESERVE,
         };
-        let again = (!preread.is_empty()).then(|| Box::new(request.clone()));
-        let decision = admit(request, &newest, at);
-        if let Some(again) = again.filter(|_| newest.missed.get()) {
-            return Err(again);
-        }
-        Ok(match decision {
+        match admit(request, &newest, at) {
             Decision::Append(admitted) => {
                 let admission::Admitted { entry, changes } = admitted;
                 sequencer.pending.append(&entry);
@@ -187,13 +183,19 @@ impl Core {
                 let (seq, time) = (entry.seq, entry.time);
                 let answer =
                     Answer::Remembered { outcome: entry.outcome, seq, time, replayed: false };
-                (Ok(answer), Some(seq))
+                (Ok(answer), About::Entry(seq))
             }
-            Decision::Remembered(row) => (Ok(remembered(&row)), Some(row.seq)),
-            Decision::Rejected(rejection) => (Ok(Answer::Unremembered(rejection)), None),
-            Decision::Conflict(conflict) => (Ok(Answer::Conflict(conflict)), None),
-            Decision::Refused(refusal) => (Err(refused(refusal, sequencer)), None),
-        })
+            Decision::Remembered(row) => (Ok(remembered(&row)), About::Entry(row.seq)),
+            Decision::Rejected(rejection) => (Ok(Answer::Unremembered(rejection)), About::State),
+            Decision::Conflict(conflict) => (Ok(Answer::Conflict(conflict)), About::State),
+            Decision::Refused(refusal) => {
+                let about = match &refusal {
+                    Refusal::KeyReused { remembered, .. } => About::Entry(remembered.seq),
+                    _ => About::State,
+                };
+                (Err(refused(refusal, sequencer)), about)
+            }
+        }
     }
 
     /// Parks a reply, and takes the lead if it is free and there is something to write.
@@ -201,12 +203,11 @@ impl Core {
         &self,
         mut sequencer: MutexGuard<'_, Sequencer>,
         reply: Result<Answer, Error>,
-        tells: Option<SeqNo>,
+        about: About,
         blocking: bool,
     ) -> Offered {
         let slot = Slot::new(blocking);
-        let tells = tells.filter(|seq| *seq > sequencer.durable);
-        let parked = Parked { slot: slot.clone(), reply, tells };
+        let parked = Parked { slot: slot.clone(), reply, about };
         if let Some(parked) = sequencer.park(parked) {
             return Offered::Answered(parked.reply);
         }
@@ -234,7 +235,7 @@ impl Core {
         let mut writer = self.writer.lock();
         let mut sequencer = self.sequencer.lock();
         let freeze = self.wants_freeze(&sequencer);
-        let Some(mut taken) = sequencer.take(Vec::new(), freeze) else {
+        let Some(mut taken) = sequencer.take(freeze) else {
             sequencer.led = false;
             return;
         };
@@ -243,86 +244,72 @@ impl Core {
         }
         self.room.notify_all();
         drop(sequencer);
-        let result = self.write(&mut writer, &mut taken);
+        let result = writer.append(&mut taken.buffer, taken.sealing, taken.next.take());
         drop(writer);
-        self.conclude(&taken, result);
-    }
-
-    fn write(
-        &self,
-        writer: &mut crate::log::writer::Writer,
-        taken: &mut Taken,
-    ) -> io::Result<Position> {
-        writer.append(&mut taken.buffer, taken.sealing, taken.next.take())
+        self.conclude(taken, result);
     }
 
     /// Publishes a written group, hands the lead on, then wakes its callers.
-    fn conclude(&self, taken: &Taken, result: io::Result<Position>) {
+    fn conclude(&self, taken: Taken, result: Result<Position, Failed>) {
         let mut sequencer = self.sequencer.lock();
         let in_flight =
             sequencer.in_flight.take().expect("the group that was written is in flight");
         let mut woken = in_flight.parked;
-        let failed = match result {
+        match result {
             Ok(position) => {
-                sequencer.durable = in_flight.last_seq;
-                self.durable.store(in_flight.last_seq.get(), Ordering::Release);
-                if taken.freezes
-                    && let Some(frozen) = &mut sequencer.frozen
-                {
-                    frozen.position = Some(position);
-                }
-                None
+                self.publish(&mut sequencer, in_flight.last_seq, &taken, position);
+                sequencer.keep(taken.buffer);
             }
-            Err(error) => {
-                self.poison(
-                    &mut sequencer,
-                    format!("writing the log failed: {error}"),
-                    in_flight.last_seq,
-                );
-                // What was not written yet never will be.
-                woken.append(
-                    &mut mem::replace(&mut sequencer.pending, Pending::new(Vec::new())).parked,
-                );
-                sequencer.poison.clone()
-            }
-        };
-        if let Some(poison) = failed {
-            sequencer.led = false;
-            drop(sequencer);
-            woken.iter_mut().for_each(|parked| {
-                parked.reply = Err(match parked.tells {
-                    Some(seq) if seq <= poison.failed => Error::Indeterminate { seq },
-                    _ => Self::poisoned(&poison),
-                });
-            });
-        } else {
-            self.hand_on(&mut sequencer);
-            let maintain = taken.freezes || sequencer.wants_spare();
-            drop(sequencer);
-            if maintain {
-                self.wakes.maintainer();
+            Err(Failed { error, written }) => {
+                let failed = if written { in_flight.last_seq } else { sequencer.durable };
+                let reason = format!("writing the log failed: {error}");
+                woken.append(&mut self.poison(&mut sequencer, reason, failed));
+                let (poison, durable) = (sequencer.poison.clone(), sequencer.durable);
+                let poison = poison.expect("it was just set");
+                woken.iter_mut().for_each(|parked| poison.spoil(parked, durable));
             }
         }
-        for Parked { slot, reply, .. } in woken {
-            slot.fill(reply);
+        self.hand_on(&mut sequencer);
+        let maintain = taken.freezes || sequencer.wants_spare();
+        drop(sequencer);
+        if maintain {
+            self.wakes.maintainer();
+        }
+        Self::answer(woken);
+    }
+
+    fn publish(
+        &self,
+        sequencer: &mut Sequencer,
+        last_seq: SeqNo,
+        taken: &Taken,
+        position: Position,
+    ) {
+        sequencer.durable = last_seq;
+        self.durable.store(last_seq.get(), Ordering::Release);
+        if taken.freezes
+            && let Some(frozen) = &mut sequencer.frozen
+        {
+            frozen.position = Some(position);
         }
     }
 
+    /// Hands the lead to someone with a reason to take it, or lays it down.
     fn hand_on(&self, sequencer: &mut Sequencer) {
-        if sequencer.pending.entries == 0 {
-            sequencer.led = false;
-        } else if let Some(next) =
-            sequencer.pending.parked.iter().find(|parked| parked.slot.is_blocking())
-        {
-            next.slot.promote();
-        } else {
-            sequencer.led = false;
-            self.wakes.committer();
+        let pending = &sequencer.pending;
+        sequencer.led =
+            pending.entries > 0 && pending.parked.iter().any(|parked| parked.slot.promote());
+        if !sequencer.led {
+            if sequencer.pending.entries > 0 {
+                self.wakes.committer();
+            }
+            // Those who wait for a group to be written may have to write it themselves.
+            self.room.notify_all();
         }
     }
 
     /// The sequencer, once the group being filled has room for `bytes` more and the memtable for its rows.
-    fn room_for(&self, bytes: usize) -> Result<MutexGuard<'_, Sequencer>, Error> {
+    fn room_for(&self, bytes: usize, blocking: bool) -> Result<MutexGuard<'_, Sequencer>, Error> {
         loop {
             let sequencer = self.sequencer.lock();
             if sequencer.closed {
@@ -332,14 +319,14 @@ impl Core {
                 return Ok(sequencer);
             }
             if sequencer.pending.entries > 0 && sequencer.pending.bytes() + bytes > GROUP_BYTES {
-                self.wait_for_group(sequencer);
+                self.wait_for_group(sequencer, blocking);
             } else if self.memtables_full(&sequencer) {
                 self.wait_for_checkpoint(sequencer)?;
             } else if !sequencer.fits(bytes) {
                 let room = super::sequencer::padded(sequencer.pending.buffer.len() + bytes);
                 let in_the_way = sequencer.spare.is_some() && sequencer.pending.entries > 0;
                 if in_the_way {
-                    self.wait_for_group(sequencer);
+                    self.wait_for_group(sequencer, blocking);
                 } else {
                     drop(sequencer);
                     self.ensure_spare(room)?;
@@ -350,26 +337,17 @@ impl Core {
         }
     }
 
-    /// The sequencer, where there is no room, for a request that needs none: its outcome is remembered.
-    fn roomless(
-        &self,
-        request: &RequestData,
-        preread: &Preread,
-    ) -> Option<MutexGuard<'_, Sequencer>> {
-        let (key, _) = request.key.as_ref()?;
-        let sequencer = self.sequencer.lock();
-        let newest = Newest { fold: &sequencer.fold, preread, missed: Cell::new(false) };
-        let remembered = admission::View::window(&newest, key.as_bytes()).is_some();
-        (remembered && !sequencer.closed).then_some(sequencer)
-    }
-
-    fn wait_for_group(&self, mut sequencer: MutexGuard<'_, Sequencer>) {
+    /// Waits until the group being filled was taken. Takes it, if nobody else will.
+    fn wait_for_group(&self, mut sequencer: MutexGuard<'_, Sequencer>, may_lead: bool) {
         if sequencer.led {
             self.room.wait(&mut sequencer);
-        } else {
+        } else if may_lead || !self.options.threads {
             sequencer.led = true;
             drop(sequencer);
             self.lead();
+        } else {
+            self.wakes.committer();
+            self.room.wait(&mut sequencer);
         }
     }
 
@@ -381,7 +359,7 @@ impl Core {
         }
         // Nobody else will do it.
         if sequencer.pending.entries > 0 || sequencer.in_flight.is_some() {
-            self.wait_for_group(sequencer);
+            self.wait_for_group(sequencer, true);
             return Ok(());
         }
         drop(sequencer);
@@ -403,7 +381,9 @@ impl Core {
     }
 
     fn log_time(&self, sequencer: &Sequencer) -> LogTime {
-        LogTime::new(self.machine.clock.wall_nanos().max(sequencer.fold.time.get() + 1))
+        // The clock is not believed past the year 2262, so that log time never runs out.
+        let now = self.machine.clock.wall_nanos().min(i64::MAX as u64);
+        LogTime::new(now.max(sequencer.fold.time.get().saturating_add(1)))
     }
 }
 

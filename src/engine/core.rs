@@ -4,13 +4,13 @@ use super::{
     builder::Options,
     error::Error,
     live::Live,
-    sequencer::{FrozenPoint, Pending, Poison, Sequencer},
+    sequencer::{FrozenPoint, Parked, Pending, Poison, Sequencer},
 };
 use crate::{
     base::{SeqNo, limits::UNSYNCED_ENTRIES},
     checkpoint::{Checkpoint, CheckpointError, Reader},
     disk::Lock,
-    log::writer::{Source, Writer},
+    log::writer::{Source, Writer, room_in},
     recovery::{Machine, Recovered, RecoveryReport},
     state::{memtable::Memtable, registry::Registry},
 };
@@ -71,6 +71,7 @@ impl Core {
             durable,
             pending: Pending::new(Vec::new()),
             in_flight: None,
+            buffer: Vec::new(),
             led: false,
             poison: None,
             closed: false,
@@ -122,13 +123,17 @@ impl Core {
         }
     }
 
-    /// Prepares the next segment, unless there is one with that much room. Blocks while it writes and syncs zeros.
-    pub(super) fn ensure_spare(&self, room: u64) -> Result<(), Error> {
+    /// Prepares the next segment, unless there is one with that much room; false when nothing was to be done. Blocks
+    /// while it writes and syncs zeros.
+    pub(super) fn ensure_spare(&self, room: u64) -> Result<bool, Error> {
         let _preparing = self.preparing.lock();
         let (number, bytes) = {
             let mut sequencer = self.sequencer.lock();
-            if sequencer.spare_room() >= room || sequencer.closed {
-                return Ok(());
+            let enough = sequencer.spare.as_ref().is_some_and(|spare| room_in(spare) >= room);
+            // A group that is being filled may count on the one there is.
+            let needed = sequencer.spare.is_some() && sequencer.pending.entries > 0;
+            if enough || needed || sequencer.closed || sequencer.poison.is_some() {
+                return Ok(false);
             }
             if let Some(small) = sequencer.spare.take() {
                 sequencer.next_segment.0 = small.number();
@@ -141,7 +146,7 @@ impl Core {
         let longer = bytes.saturating_mul(4).min(self.options.segment_bytes);
         sequencer.next_segment = (number + 1, longer);
         sequencer.spare = Some(segment);
-        Ok(())
+        Ok(true)
     }
 
     /// The last error of a write or sync, as those are told that come after it.
@@ -149,10 +154,25 @@ impl Core {
         Error::Poisoned { reason: poison.reason.clone() }
     }
 
-    /// Makes the engine refuse writes from now on.
-    pub(super) fn poison(&self, sequencer: &mut Sequencer, reason: String, failed: SeqNo) {
-        sequencer.poison.get_or_insert(Poison { reason: reason.into(), failed });
+    /// Makes the engine refuse writes from now on. Those up to `failed` that are not durable may be on the disk; those
+    /// behind them are given back, to be told that they are not.
+    pub(super) fn poison(
+        &self,
+        sequencer: &mut Sequencer,
+        reason: String,
+        failed: SeqNo,
+    ) -> Vec<Parked> {
+        let poison = sequencer.poison.get_or_insert(Poison { reason: reason.into(), failed });
+        poison.failed = poison.failed.max(failed);
         self.room.notify_all();
+        sequencer.drop_pending()
+    }
+
+    /// Gives answers to those who wait for them.
+    pub(super) fn answer(parked: Vec<Parked>) {
+        for Parked { slot, reply, .. } in parked {
+            slot.fill(reply);
+        }
     }
 
     /// The memtable to write out, once it is durable.

@@ -200,7 +200,7 @@ pub enum Retry {
     Never,
 }
 
-/// The kind of an [`Error`], without its particulars.
+/// The kind of an [`Error`](enum@Error), without its particulars.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 #[allow(missing_docs)] // each is the variant of `Error` of that name

@@ -10,6 +10,7 @@ mod fingerprint;
 mod iter;
 mod live;
 mod outcome;
+mod payload;
 mod preread;
 mod reentrancy;
 mod request;

@@ -120,13 +120,13 @@ pub struct OutOfBounds {
     pub keyspace: String,
     /// The encoded key of the record.
     pub key: Bytes,
-    /// What was there; 0 for no record.
+    /// What was there, after the operations before this one; 0 for no record.
     pub current: i64,
     /// What was to be added.
     pub delta: i64,
     /// The least and the greatest sum that was allowed.
     pub bounds: (i64, i64),
-    /// The version that was there; `None` for no record.
+    /// The version that was there before the request; `None` for no record.
     pub version: Option<Version>,
 }
 

@@ -1,18 +1,21 @@
 //! The rows a request needs that only the checkpoint has, read before the sequencer's lock is taken.
 
-use super::core::{Core, View};
+use super::{
+    core::{Core, View},
+    sequencer::Sequencer,
+};
 use crate::{
     admission,
     base::{Bytes, KeyspaceDefinition, KeyspaceId, RequestData, Row, SeqNo, WindowRow},
     checkpoint::CheckpointError,
-    state::{draft::Records, fold::Fold},
+    state::{draft::Records, fold::Fold, memtable::Memtable},
 };
-use std::{cell::Cell, collections::BTreeMap, convert::Infallible, sync::Arc};
+use std::{collections::BTreeMap, convert::Infallible, sync::Arc};
 
 /// Rows as one generation of the checkpoint has them.
 #[derive(Debug)]
 pub(super) struct Preread {
-    pub generation: u64,
+    generation: u64,
     rows: BTreeMap<(KeyspaceId, Bytes), Option<Row>>,
     window: Option<Option<Arc<WindowRow>>>,
     /// The keyspaces below this number were there.
@@ -33,26 +36,30 @@ impl Preread {
             empty: view.base.meta().applied_seq.get() == 0,
         };
         if !this.empty {
-            this.load_window(&view, request)?;
-            this.load_records(core, &view, request)?;
+            // A request that was decided before has nothing else looked at.
+            if !this.load_window(&view, request)? {
+                this.load_records(core, &view, request)?;
+            }
         }
         Ok(this)
     }
 
-    /// Whether the checkpoint has no rows at all, so that nothing can be missed.
-    pub(super) fn is_empty(&self) -> bool {
-        self.empty
+    /// Whether this, with the memtables, is all a request can ask for: the checkpoint is still the one that was read,
+    /// and no keyspace came into being that was not looked into.
+    pub(super) fn holds_for(&self, sequencer: &Sequencer) -> bool {
+        self.generation == sequencer.base.generation()
+            && (self.empty || self.next_keyspace == sequencer.fold.registry.read().next_id())
     }
 
-    fn load_window(&mut self, view: &View, request: &RequestData) -> Result<(), CheckpointError> {
-        let Some((key, _)) = &request.key else { return Ok(()) };
-        let known = |memtable: &Arc<_>| {
-            crate::state::memtable::Memtable::window(memtable, key.as_bytes()).is_some()
-        };
-        if !known(&view.active) && !view.frozen.as_ref().is_some_and(known) {
-            self.window = Some(view.base.window(key.as_bytes())?.map(Arc::new));
+    /// Looks the key up; whether it is remembered.
+    fn load_window(&mut self, view: &View, request: &RequestData) -> Result<bool, CheckpointError> {
+        let Some((key, _)) = &request.key else { return Ok(false) };
+        let known = |memtable: &Arc<Memtable>| memtable.window(key.as_bytes()).is_some();
+        if known(&view.active) || view.frozen.as_ref().is_some_and(known) {
+            return Ok(true);
         }
-        Ok(())
+        let row = view.base.window(key.as_bytes())?.map(Arc::new);
+        Ok(self.window.insert(row).is_some())
     }
 
     fn load_records(
@@ -121,8 +128,6 @@ impl View {
 pub(super) struct Newest<'a> {
     pub fold: &'a Fold,
     pub preread: &'a Preread,
-    /// Set when something was asked for that neither has: then the answer does not count.
-    pub missed: Cell<bool>,
 }
 
 impl Records for Newest<'_> {
@@ -135,12 +140,14 @@ impl Records for Newest<'_> {
         if self.preread.empty {
             return Ok(None);
         }
-        let place = (keyspace, Bytes::copy_from_slice(key));
-        let row = self.preread.rows.get(&place);
-        // A keyspace that was not there at the reading has no records in the checkpoint that was read.
-        self.missed
-            .set(self.missed.get() || (row.is_none() && keyspace < self.preread.next_keyspace));
-        Ok(row.cloned().flatten())
+        // A keyspace that is being defined has no records in the checkpoint, and one that does not exist has none at all.
+        if keyspace >= self.preread.next_keyspace {
+            return Ok(None);
+        }
+        let row = self.preread.rows.get(&(keyspace, Bytes::copy_from_slice(key)));
+        Ok(row
+            .expect("every record of a request that the memtables do not know was read before")
+            .clone())
     }
 }
 
@@ -149,9 +156,11 @@ impl admission::View for Newest<'_> {
         if let Some(row) = self.fold.window(key) {
             return Some(row);
         }
-        self.missed
-            .set(self.missed.get() || (self.preread.window.is_none() && !self.preread.empty));
-        self.preread.window.clone().flatten()
+        if self.preread.empty {
+            return None;
+        }
+        let row = self.preread.window.as_ref();
+        row.expect("a key that the memtables do not know was looked up before").clone()
     }
 
     fn keyspace(&self, name: &[u8]) -> Option<KeyspaceDefinition> {

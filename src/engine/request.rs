@@ -1,6 +1,6 @@
 //! A request as the caller builds it.
 
-use super::{error::Error, fingerprint};
+use super::{error::Error, fingerprint, payload};
 use crate::{
     admission::shape::{ShapeError, check_request},
     base::{
@@ -29,7 +29,7 @@ use std::{fmt, ops::RangeInclusive};
 ///         Request::new(IdempotencyKey::new("store-4", key)?)
 ///             .put(&STOCK, &(4, 12), &7, Expect::Absent)
 ///             .add(&SOLD, &4, 3, 0..=i64::MAX)
-///             .result(&"sold"),
+///             .result(&"sold".to_owned()),
 ///     )
 /// };
 /// let first = engine.commit(request("basket-1")?)?.committed()?;
@@ -169,12 +169,12 @@ impl<T> Request<T> {
 
     /// What a retry gets back, up to 64 KiB encoded.
     pub fn result<U: Serialize + DeserializeOwned>(mut self, result: &U) -> Request<U> {
-        match Codec::DEFAULT.encode(result) {
+        match payload::encode(result) {
             Ok(bytes) => self.data.verdict = Verdict::Commit(bytes),
             Err(error) => self.fail(error.into()),
         }
         let Self { data, key, intent, first_error, .. } = self;
-        Request { data, key, intent, first_error, decode: |bytes| Codec::DEFAULT.decode(bytes) }
+        Request { data, key, intent, first_error, decode: payload::decode }
     }
 
     /// Checks the request and seals it with its fingerprint.

@@ -1,6 +1,11 @@
 //! What the one order of operations is decided in: the fold, the group being filled, the replies that wait.
 
-use super::{core::View, error::Error, outcome::Answer, slot::Slot};
+use super::{
+    core::{Core, View},
+    error::Error,
+    outcome::Answer,
+    slot::Slot,
+};
 use crate::base::{Entry, LogTime};
 use crate::{
     base::SeqNo,
@@ -14,6 +19,9 @@ use crate::{
     state::{digest::StateDigest, fold::Fold, memtable::Memtable},
 };
 use std::{mem, sync::Arc};
+
+/// The longest buffer that is kept for another group.
+const BUFFER_BYTES: usize = 1 << 20;
 
 /// Behind the one lock that every write passes.
 #[derive(Debug)]
@@ -30,6 +38,8 @@ pub(super) struct Sequencer {
     pub closed: bool,
     pub freeze_wanted: bool,
     pub frozen: Option<FrozenPoint>,
+    /// The buffer of the group before, for the next one.
+    pub buffer: Vec<u8>,
     /// Bytes left in the segment in use, once everything taken so far is written.
     pub room: u64,
     /// With less than this left, it is time to prepare the next segment.
@@ -64,8 +74,16 @@ pub(super) struct InFlight {
 pub(super) struct Parked {
     pub slot: Arc<Slot>,
     pub reply: Result<Answer, Error>,
-    /// The entry whose fate it tells, if that is not durable yet.
-    pub tells: Option<SeqNo>,
+    pub about: About,
+}
+
+/// What a reply is about, which decides what becomes of it when a write fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum About {
+    /// The fate of this entry.
+    Entry(SeqNo),
+    /// The state it was given on.
+    State,
 }
 
 /// Why there are no more writes.
@@ -95,6 +113,19 @@ pub(super) struct Taken {
     /// The segment to begin with it.
     pub next: Option<Segment>,
     pub freezes: bool,
+}
+
+impl Poison {
+    /// The answer in place of one that can't be given any more. What is durable is told all the same.
+    pub(super) fn spoil(&self, parked: &mut Parked, durable: SeqNo) {
+        match parked.about {
+            About::Entry(seq) if seq <= durable => {}
+            About::Entry(seq) if seq <= self.failed => {
+                parked.reply = Err(Error::Indeterminate { seq })
+            }
+            _ => parked.reply = Err(Core::poisoned(self)),
+        }
+    }
 }
 
 impl Pending {
@@ -132,14 +163,18 @@ impl Sequencer {
         None
     }
 
-    /// Takes the group being filled, to write it; `spare` buffer takes its place. Freezes the memtable first, if it is
-    /// time to.
-    pub(super) fn take(&mut self, buffer: Vec<u8>, freeze: bool) -> Option<Taken> {
+    /// After a failure: takes those whose entries were not written, and never will be.
+    pub(super) fn drop_pending(&mut self) -> Vec<Parked> {
+        mem::replace(&mut self.pending, Pending::new(Vec::new())).parked
+    }
+
+    /// Takes the group being filled, to write it. Freezes the memtable first, if it is time to.
+    pub(super) fn take(&mut self, freeze: bool) -> Option<Taken> {
         if self.pending.entries == 0 {
             return None;
         }
         let Pending { buffer, first_seq, entries, parked } =
-            mem::replace(&mut self.pending, Pending::new(buffer));
+            mem::replace(&mut self.pending, Pending::new(mem::take(&mut self.buffer)));
         let last_seq = self.fold.applied;
         self.in_flight = Some(InFlight { last_seq, parked });
         let next = self.reserve(buffer.len());
@@ -189,6 +224,13 @@ impl Sequencer {
     /// Whether it is time to prepare a segment in the background.
     pub(super) fn wants_spare(&self) -> bool {
         self.spare.is_none() && self.room < self.low_room && self.poison.is_none() && !self.closed
+    }
+
+    /// Takes a buffer back for the next group.
+    pub(super) fn keep(&mut self, buffer: Vec<u8>) {
+        if buffer.capacity() <= BUFFER_BYTES {
+            self.buffer = buffer;
+        }
     }
 
     /// Sets room aside for a group; gives the spare segment out if the group is to begin it.

@@ -3,6 +3,7 @@
 use super::{error::Error, outcome::Answer};
 use parking_lot::{Condvar, Mutex};
 use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -29,7 +30,7 @@ enum State {
     Polled(Waker),
     /// The caller is to take the lead, and then to wait again.
     Lead,
-    Filled(Box<Reply>),
+    Filled(Reply),
     Taken,
 }
 
@@ -49,26 +50,28 @@ impl Slot {
         self.blocking.store(true, Ordering::SeqCst);
     }
 
-    pub(super) fn is_blocking(&self) -> bool {
-        self.blocking.load(Ordering::SeqCst)
-    }
-
     /// Gives the answer and wakes whoever waits for it.
     pub(super) fn fill(&self, reply: Reply) {
-        let before = std::mem::replace(&mut *self.state.lock(), State::Filled(Box::new(reply)));
+        let before = std::mem::replace(&mut *self.state.lock(), State::Filled(reply));
         match before {
-            State::Polled(waker) => waker.wake(),
+            // A waker is the caller's code: if it panics, the others still get their answers.
+            State::Polled(waker) => drop(catch_unwind(AssertUnwindSafe(|| waker.wake()))),
             _ => drop(self.changed.notify_one()),
         }
     }
 
-    /// Hands the lead to a caller that blocks here.
-    pub(super) fn promote(&self) {
+    /// Hands the lead to a caller that blocks here, or is about to; false when nobody does.
+    pub(super) fn promote(&self) -> bool {
+        if !self.blocking.load(Ordering::SeqCst) {
+            return false;
+        }
         let mut state = self.state.lock();
-        if matches!(*state, State::Waiting) {
+        let waits = matches!(*state, State::Waiting | State::Polled(_));
+        if waits {
             *state = State::Lead;
             self.changed.notify_one();
         }
+        waits
     }
 
     /// Blocks until there is something to do.
@@ -79,7 +82,7 @@ impl Slot {
                 State::Lead => return Woken::Lead,
                 State::Filled(reply) => {
                     *state = State::Taken;
-                    return Woken::Reply(*reply);
+                    return Woken::Reply(reply);
                 }
                 _ => self.changed.wait(&mut state),
             }
@@ -90,7 +93,7 @@ impl Slot {
     pub(super) fn poll(&self, waker: &Waker) -> Poll<Reply> {
         let mut state = self.state.lock();
         match std::mem::replace(&mut *state, State::Taken) {
-            State::Filled(reply) => Poll::Ready(*reply),
+            State::Filled(reply) => Poll::Ready(reply),
             State::Taken => panic!("a ticket was polled after it had given its outcome"),
             _ => {
                 *state = State::Polled(waker.clone());

@@ -5,7 +5,7 @@ use super::{
     error::Error,
     fingerprint,
     outcome::{Answer, Outcome, Record},
-    reentrancy,
+    payload, reentrancy,
     request::{encode_intent, position},
 };
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
         Action, Bytes, Expect, IdempotencyKey, Never, Operation, Read, RequestData, Row, Verdict,
         limits::{OPERATIONS, check},
     },
-    codec::{self, AsKey, Codec, Key, Keyspace, encode_key},
+    codec::{self, AsKey, Key, Keyspace, encode_key},
 };
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
@@ -238,14 +238,20 @@ where
     for attempt in 1.. {
         let answer = match core.probe(&blank)? {
             Some(answer) => answer,
-            None => core.commit(run(core, blank.clone(), attempt, &mut closure)?)?,
+            None => match run(core, blank.clone(), attempt, &mut closure) {
+                Ok(request) => core.commit(request)?,
+                Err(error) => {
+                    // It may tell of something the closure read, so it waits until that is durable.
+                    core.settle()?;
+                    return Err(error);
+                }
+            },
         };
         if matches!(answer, Answer::Conflict(_)) && attempt < ATTEMPTS {
             pause(core, attempt);
             continue;
         }
-        return answer
-            .decode(|bytes| Codec::DEFAULT.decode(bytes), |bytes| Codec::DEFAULT.decode(bytes));
+        return answer.decode(payload::decode, payload::decode);
     }
     unreachable!("the last attempt returns")
 }
@@ -277,16 +283,12 @@ fn run<T: Serialize, R: Serialize>(
     };
     let mut data = transaction.data;
     match result.map_err(|_| Error::Panicked { what: "update" })? {
-        Ok(result) => data.verdict = Verdict::Commit(Codec::DEFAULT.encode(&result)?),
+        Ok(result) => data.verdict = Verdict::Commit(payload::encode(&result)?),
         Err(Abort::Reject(rejection)) => {
             data.operations.clear();
-            data.verdict = Verdict::Reject(Codec::DEFAULT.encode(&rejection)?);
+            data.verdict = Verdict::Reject(payload::encode(&rejection)?);
         }
-        Err(Abort::Engine(error)) => {
-            // It may tell of something the closure read, so it waits until that is durable.
-            core.settle()?;
-            return Err(error);
-        }
+        Err(Abort::Engine(error)) => return Err(error),
     }
     check_request(&data)?;
     Ok(data)

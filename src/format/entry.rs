@@ -89,6 +89,9 @@ fn encode_keyspace(keyspace: &KeyspaceRef, out: &mut Vec<u8>) {
 
 fn decode_keyspace(reader: &mut Reader<'_>) -> Option<KeyspaceRef> {
     let (id, schema) = (KeyspaceId::new(reader.u32()?), reader.u32()?);
+    if id == KeyspaceId::DIRECTORY {
+        return None;
+    }
     let identity = match reader.u8()? {
         0 => None,
         1 => Some(KeyspaceIdentity::stored(
@@ -164,3 +167,7 @@ fn decode_read(reader: &mut Reader<'_>) -> Option<Read> {
     let (keyspace, key, seen) = (reader.u16()?, reader.bytes16()?.into(), reader.u64()?);
     Some(Read { keyspace, key, seen: (seen != 0).then(|| Version::new(seen)) })
 }
+
+#[cfg(test)]
+#[path = "entry_tests.rs"]
+mod tests;

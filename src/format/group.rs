@@ -116,7 +116,10 @@ impl GroupHeader {
 
     fn is_possible(&self) -> bool {
         let span = self.last_seq.get().wrapping_sub(self.first_seq.get()).wrapping_add(1);
-        self.body_len as usize <= BODY_MAX
+        self.first_seq.get() > 0
+            && self.last_seq.get() < u64::MAX
+            && self.g < u64::MAX
+            && self.body_len as usize <= BODY_MAX
             && self.durable_g < self.g
             && span == u64::from(self.entries)
     }
@@ -140,7 +143,7 @@ pub(crate) fn chain(header_and_body: &[u8]) -> [u8; 32] {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Link {
-    /// Number of the segment before, 0 for the first of all.
+    /// Number of the segment before.
     pub previous: u64,
     /// Offset after its last accepted group.
     pub end: u64,
@@ -164,7 +167,11 @@ impl Link {
             previous: reader.u64()?,
             end: reader.u64()?,
             epoch: Epoch::new(reader.u64()?),
-            after_crash: reader.u8()? == 1,
+            after_crash: match reader.u8()? {
+                0 => false,
+                1 => true,
+                _ => return None,
+            },
         };
         reader.end().filter(|()| link.end.is_multiple_of(BLOCK)).map(|()| link)
     }

@@ -27,3 +27,6 @@ pub(crate) fn crc(seed: u128, bytes: &[u8]) -> u32 {
     hasher.update(bytes);
     hasher.finalize()
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,8 @@
 //! The write-ahead log: scanning it after a restart, writing it, trimming it.
 
 pub(crate) mod reader;
+#[cfg(test)]
+mod sample;
 pub(crate) mod scan;
 pub(crate) mod segments;
 pub(crate) mod verdict;

@@ -164,7 +164,7 @@ impl Scan<'_> {
             ));
         };
         (self.out.accepted.g, self.out.accepted.chain) = (header.g - 1, header.chain);
-        if header.g > self.known.checkpoint_g + 1 {
+        if header.g - 1 > self.known.checkpoint_g {
             let vouch = Some(Vouch::Checkpoint { g: self.known.checkpoint_g });
             return Err(self.corruption(
                 first,
@@ -173,7 +173,7 @@ impl Scan<'_> {
                 vouch,
             ));
         }
-        if header.g == self.known.checkpoint_g + 1 && header.chain != self.known.checkpoint_chain {
+        if header.g - 1 == self.known.checkpoint_g && header.chain != self.known.checkpoint_chain {
             return Err(self.corruption(
                 first,
                 DATA,
@@ -346,7 +346,7 @@ impl Scan<'_> {
 
     /// Looks for groups behind the accepted end, and for any that knew it to be durable.
     fn survey(&mut self, segment: &Segment, from: u64, evidence: &mut Evidence) -> io::Result<()> {
-        let x = self.out.accepted.g + 1;
+        let (x, nonce) = (self.out.accepted.g + 1, segment.header.nonce);
         let mut window = Window::new(segment);
         for offset in (from..segment.header.bytes).step_by(BLOCK as usize) {
             let block = window.at(offset, BLOCK as usize)?;
@@ -354,8 +354,9 @@ impl Scan<'_> {
                 continue;
             }
             self.out.torn.bytes += BLOCK;
-            let Some(header) = GroupHeader::decode(segment.header.nonce, block) else { continue };
-            self.out.torn.groups += 1;
+            let Some(header) = GroupHeader::decode(nonce, block) else { continue };
+            let group = window.at(offset, HEADER + header.body_len as usize)?;
+            self.out.torn.groups += u64::from(header.covers(nonce, &group[HEADER..]));
             if header.durable_g >= x {
                 evidence.later = evidence.later.max(Some(header.g));
             }

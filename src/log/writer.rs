@@ -33,6 +33,14 @@ pub(crate) struct Sealing {
     pub digest: u128,
 }
 
+/// Why a group did not become durable.
+#[derive(Debug)]
+pub(crate) struct Failed {
+    pub error: io::Error,
+    /// Whether any of it may be on the disk.
+    pub written: bool,
+}
+
 /// Where segments come from.
 #[derive(Debug)]
 pub(crate) struct Source {
@@ -45,6 +53,9 @@ impl Source {
     /// Prepares segment `number` with room for `room` bytes of groups at least.
     pub(crate) fn prepare(&self, number: u64, bytes: u64, room: u64) -> io::Result<Segment> {
         let bytes = bytes.max(room + OVERHEAD);
+        if self.disk.free_bytes()? < bytes {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
         segments::prepare(&*self.disk, self.uuid, number, bytes, self.entropy.random()?)
     }
 }
@@ -66,6 +77,8 @@ pub(crate) struct Writer {
     last_g: BTreeMap<u64, u64>,
     /// State digest after the last group.
     digest: u128,
+    /// After the first error nothing is known about the end of the log.
+    failed: bool,
 }
 
 impl Writer {
@@ -91,6 +104,7 @@ impl Writer {
             marked_clean,
             last_g,
             digest,
+            failed: false,
         }
     }
 
@@ -115,15 +129,19 @@ impl Writer {
         group: &mut Vec<u8>,
         sealing: Sealing,
         next: Option<Segment>,
-    ) -> io::Result<Position> {
+    ) -> Result<Position, Failed> {
+        // Unset only when all went well.
+        self.failed = true;
         let linked = self.room() < group::padded_len(group.len() - HEADER);
         if linked {
-            self.link(next, sealing.first_seq)?;
+            // While this fails, `CLEAN` may still be there, and the next opening go on with these very numbers.
+            self.link(next, sealing.first_seq).map_err(|error| Failed { error, written: false })?;
         }
         self.digest = sealing.digest;
         let header = self.header(Kind::Entries, sealing);
-        self.write(group, header)?;
-        self.sync()
+        let synced = self.write(group, header).and_then(|()| self.sync());
+        self.failed = synced.is_err();
+        synced.map_err(|error| Failed { error, written: true })
     }
 
     /// Begins a segment with nothing but its `Link`, so that the verdict on the segment before is durable.
@@ -152,15 +170,19 @@ impl Writer {
         self.disk.sync_dir("")
     }
 
-    /// The segments all of whose groups are at or before `g`, except the one in use; the lowest that must stay.
-    pub(crate) fn trimmable(&self, g: u64) -> (Vec<u64>, u64) {
+    /// The segments all of whose groups are at or before `g`, except the one in use; the lowest that must stay. `None`
+    /// after a failure, when it is not known which one is in use.
+    pub(crate) fn trimmable(&self, g: u64) -> Option<(Vec<u64>, u64)> {
+        if self.failed {
+            return None;
+        }
         let numbers: Vec<u64> = self.last_g.keys().copied().collect();
         let stays = numbers
             .iter()
             .position(|number| *number >= self.position.segment || self.last_g[number] > g)
             .unwrap_or(numbers.len());
         let lowest = numbers.get(stays).copied().unwrap_or(self.position.segment);
-        (numbers[..stays].to_vec(), lowest)
+        Some((numbers[..stays].to_vec(), lowest))
     }
 
     /// Forgets segments that were removed.
@@ -242,3 +264,7 @@ pub(crate) fn room_in(segment: &Segment) -> u64 {
 }
 
 const _: () = assert!(GROUP_BYTES < group::BODY_MAX);
+
+#[cfg(test)]
+#[path = "writer_tests.rs"]
+mod tests;

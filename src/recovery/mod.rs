@@ -67,11 +67,9 @@ pub(crate) fn open(
         _ => OpenError::io("locking the directory")(error),
     })?;
     let mut watch = Watch::new(machine);
-    let directory = directory::identify(disk, &*machine.entropy, cache_bytes)?;
-    if directory.clean.is_none() && !directory.created {
-        settle::settle(disk).map_err(OpenError::io("syncing what the last process left"))?;
-    }
+    settle::settle(disk).map_err(OpenError::io("syncing what the last process left"))?;
     let settle_us = watch.lap();
+    let directory = directory::identify(disk, &*machine.entropy, cache_bytes)?;
     let file = directory::open(disk, names::CHECKPOINT)?;
     let mut checkpoint = Checkpoint::open_held(file, cache_bytes).map_err(OpenError::checkpoint)?;
     match plan(disk, directory, &mut checkpoint, &mut watch) {
@@ -125,9 +123,8 @@ fn plan(
         let what = "a file that is not ours is among the segments";
         return Err(OpenError::corrupt(&format!("{}/{foreign}", names::SEGMENTS), what));
     }
-    let needed =
-        listing.named.iter().copied().filter(|&number| number >= meta.trim).collect::<Vec<_>>();
-    let segments = segments::open(disk, uuid, meta.trim, &needed)?;
+    let lowest = lowest_needed(&listing.named, meta.trim);
+    let segments = segments::open(disk, uuid, lowest, &listing.named)?;
     let known = Known {
         checkpoint_g: meta.applied_g,
         checkpoint_chain: meta.chain,
@@ -139,7 +136,7 @@ fn plan(
 
     let report = RecoveryReport {
         verdict: verdict(&directory, &scanned),
-        epoch: Epoch::new(scanned.epoch.max(meta.epoch).get() + 1),
+        epoch: Epoch::new(scanned.epoch.max(meta.epoch).get().saturating_add(1)),
         applied_seq: fold.applied,
         checkpoint_seq: meta.applied_seq,
         checkpoint_records: verified.records,
@@ -155,6 +152,19 @@ fn plan(
         phases: Phases { settle_us: 0, checkpoint_us, log_us: watch.lap(), apply_us: 0 },
     };
     Ok(Plan { directory, fold, reader, scanned, segments, listing, report })
+}
+
+/// Where the log begins: the lowest of the segments that follow each other up to the last, but for those the checkpoint
+/// needs no more, of which a power cut can leave any. Whether that is far enough back is for the scan to say.
+fn lowest_needed(named: &[u64], trim: u64) -> u64 {
+    let Some(&last) = named.last() else { return trim };
+    let contiguous =
+        named.iter().rev().zip((1..=last).rev()).take_while(|(named, due)| **named == *due);
+    contiguous
+        .map(|(&number, _)| number)
+        .take_while(|&number| number >= trim)
+        .last()
+        .unwrap_or(trim)
 }
 
 fn check_meta(meta: &Meta, uuid: u128) -> Result<(), OpenError> {
@@ -182,9 +192,10 @@ fn verdict(directory: &Directory, scanned: &Scanned) -> Verdict {
     }
 }
 
-/// A marker that names an earlier group was put back by somebody: it says nothing.
+/// A marker that names an earlier group, or has anything behind it, was put back by somebody: it says nothing.
 fn is_clean(directory: &Directory, scanned: &Scanned) -> bool {
-    directory.clean.is_some_and(|clean| clean.g == scanned.accepted.g)
+    let ends_there = directory.clean.is_some_and(|clean| clean.g == scanned.accepted.g);
+    ends_there && scanned.torn.bytes == 0
 }
 
 fn torn_tail(scanned: &Scanned) -> Option<TornTail> {
@@ -211,7 +222,7 @@ fn apply(
     let disk = &machine.disk;
     let after_crash = matches!(report.verdict, Verdict::Unclean | Verdict::TornTail);
     checkpoint.release().map_err(OpenError::checkpoint)?;
-    clear(&**disk, &listing, reader.meta().trim)
+    clear(&**disk, &listing, segments.keys().next().copied().unwrap_or(1))
         .map_err(OpenError::io("removing what is no longer needed"))?;
 
     let last_seq = scanned.last_seq.max(fold.applied);

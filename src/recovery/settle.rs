@@ -1,5 +1,6 @@
-//! After an unclean end the page cache is not to be trusted: after a failed sync it can show bytes that are not on the
-//! medium. So everything is synced, and the cache dropped, before the first byte is believed.
+//! The page cache is not to be trusted: after a failed sync it can show bytes that are not on the medium. So everything is
+//! synced, and the cache dropped, before the first byte is believed; after a clean end, too, because the mark that tells of
+//! it says nothing about what was written to the checkpoint afterwards, before the first entry.
 
 use crate::{
     disk::{Disk, ListedKind},
@@ -28,13 +29,21 @@ pub(crate) fn settle(disk: &dyn Disk) -> io::Result<()> {
             } else {
                 format!("{folder}/{}", listed.name)
             };
-            // A file that can't be opened is judged when its turn comes.
-            if let Ok(file) = disk.open(&name) {
-                file.sync_data()?;
-                file.drop_cache()?;
+            // What is not a file, or is gone, is judged when its turn comes.
+            match disk.open(&name) {
+                Err(error) if not_ours(&error) => {}
+                other => {
+                    let file = other?;
+                    file.sync_data()?;
+                    file.drop_cache()?;
+                }
             }
         }
         disk.sync_dir(folder)?;
     }
     Ok(())
+}
+
+fn not_ours(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::NotFound)
 }

@@ -5,7 +5,10 @@ use crate::base::{
     SeqNo, StoredOutcome, Version,
 };
 use crate::format::keyspace;
-use std::collections::{BTreeMap, btree_map::Entry};
+use std::collections::BTreeMap;
+
+/// With more records than this an index finds them; up to here a look at each is faster.
+const SCANNED: usize = 16;
 
 /// Where rows are read from.
 pub(crate) trait Records {
@@ -36,19 +39,20 @@ pub(crate) struct Stamp {
 #[derive(Debug)]
 pub(crate) struct Draft {
     stamp: Stamp,
-    touched: BTreeMap<(KeyspaceId, Bytes), Touched>,
+    touched: Vec<Touched>,
+    /// Positions in `touched`, once there are many.
+    index: BTreeMap<(KeyspaceId, Bytes), usize>,
 }
 
 #[derive(Debug)]
 struct Touched {
-    old: Option<Row>,
-    new: Option<Row>,
+    change: Change,
     mutated: bool,
 }
 
 impl Draft {
     pub(crate) fn new(stamp: Stamp) -> Self {
-        Self { stamp, touched: BTreeMap::new() }
+        Self { stamp, touched: Vec::new(), index: BTreeMap::new() }
     }
 
     /// The changes of a committed entry; none of a refused one.
@@ -61,13 +65,13 @@ impl Draft {
         }
         let mut draft =
             Self::new(Stamp { seq: entry.seq, time: entry.time, actor: entry.actor.clone() });
-        for keyspace in &entry.keyspaces {
-            draft.define(keyspace, records)?;
-        }
         for operation in &entry.operations {
             let keyspace = &entry.keyspaces[usize::from(operation.keyspace)];
             draft.load(keyspace.id, &operation.key, records)?;
             draft.play(keyspace, operation);
+        }
+        for keyspace in &entry.keyspaces {
+            draft.define(keyspace, records)?;
         }
         Ok(draft.into_changes())
     }
@@ -79,10 +83,13 @@ impl Draft {
         key: &Bytes,
         records: &R,
     ) -> Result<(), R::Error> {
-        if let Entry::Vacant(place) = self.touched.entry((keyspace, key.clone())) {
-            let old = records.record(keyspace, key)?;
-            place.insert(Touched { new: old.clone(), old, mutated: false });
+        if self.find(keyspace, key).is_some() {
+            return Ok(());
         }
+        let old = records.record(keyspace, key)?;
+        let change = Change { keyspace, key: key.clone(), new: old.clone(), old };
+        self.touched.push(Touched { change, mutated: false });
+        self.extend_index();
         Ok(())
     }
 
@@ -92,10 +99,8 @@ impl Draft {
         keyspace: &KeyspaceRef,
         records: &R,
     ) -> Result<(), R::Error> {
-        let Some(identity) = keyspace.identity.as_ref().filter(|_| keyspace.id != KeyspaceId::NONE)
-        else {
-            return Ok(());
-        };
+        let defined = keyspace.identity.as_ref().filter(|_| keyspace.id != KeyspaceId::NONE);
+        let Some(identity) = defined else { return Ok(()) };
         let definition = KeyspaceDefinition {
             id: keyspace.id,
             shape: identity.shape.clone(),
@@ -109,38 +114,35 @@ impl Draft {
 
     /// The row of a loaded record before the entry.
     pub(crate) fn before(&self, keyspace: KeyspaceId, key: &Bytes) -> Option<&Row> {
-        self.touched.get(&(keyspace, key.clone()))?.old.as_ref()
+        self.touched[self.find(keyspace, key)?].change.old.as_ref()
     }
 
     /// The row of a loaded record after what was played so far.
     pub(crate) fn now(&self, keyspace: KeyspaceId, key: &Bytes) -> Option<&Row> {
-        self.touched.get(&(keyspace, key.clone()))?.new.as_ref()
+        self.touched[self.find(keyspace, key)?].change.new.as_ref()
     }
 
     /// Plays a mutation on its loaded record.
     pub(crate) fn play(&mut self, keyspace: &KeyspaceRef, operation: &Operation) {
+        let key = &operation.key;
         match &operation.action {
             Action::Check => {}
-            Action::Put(value) => {
-                self.put(keyspace.id, &operation.key, value.clone(), keyspace.schema)
-            }
-            Action::Add { sum, .. } => {
-                self.put(keyspace.id, &operation.key, sum.clone(), keyspace.schema)
+            Action::Put(value) | Action::Add { sum: value, .. } => {
+                self.put(keyspace.id, key, value.clone(), keyspace.schema);
             }
             Action::Delete => {
-                let touched = self.touched(keyspace.id, &operation.key);
-                (touched.new, touched.mutated) = (None, true);
+                let touched = self.touched(keyspace.id, key);
+                (touched.change.new, touched.mutated) = (None, true);
             }
         }
     }
 
     pub(crate) fn into_changes(self) -> Vec<Change> {
+        let changed = |change: &Change| change.old.is_some() || change.new.is_some();
         self.touched
             .into_iter()
-            .filter(|(_, touched)| {
-                touched.mutated && (touched.old.is_some() || touched.new.is_some())
-            })
-            .map(|((keyspace, key), Touched { old, new, .. })| Change { keyspace, key, old, new })
+            .filter(|touched| touched.mutated && changed(&touched.change))
+            .map(|touched| touched.change)
             .collect()
     }
 
@@ -148,14 +150,32 @@ impl Draft {
         let version = Version::from(self.stamp.seq);
         let (time, actor) = (self.stamp.time, self.stamp.actor.clone());
         let touched = self.touched(keyspace, key);
-        let created = touched.new.as_ref().map_or(version, |row| row.created);
-        touched.new = Some(Row { value, schema, version, created, time, actor });
+        let created = touched.change.new.as_ref().map_or(version, |row| row.created);
+        touched.change.new = Some(Row { value, schema, version, created, time, actor });
         touched.mutated = true;
     }
 
     fn touched(&mut self, keyspace: KeyspaceId, key: &Bytes) -> &mut Touched {
+        let position = self.find(keyspace, key).expect("a record is loaded before it is played");
+        &mut self.touched[position]
+    }
+
+    fn find(&self, keyspace: KeyspaceId, key: &Bytes) -> Option<usize> {
+        if !self.index.is_empty() {
+            return self.index.get(&(keyspace, key.clone())).copied();
+        }
         self.touched
-            .get_mut(&(keyspace, key.clone()))
-            .expect("a record is loaded before it is played")
+            .iter()
+            .position(|touched| touched.change.keyspace == keyspace && touched.change.key == *key)
+    }
+
+    fn extend_index(&mut self) {
+        if self.touched.len() <= SCANNED {
+            return;
+        }
+        for position in self.index.len()..self.touched.len() {
+            let Change { keyspace, key, .. } = &self.touched[position].change;
+            self.index.insert((*keyspace, key.clone()), position);
+        }
     }
 }

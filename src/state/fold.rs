@@ -68,7 +68,7 @@ impl Fold {
         }
         if old.is_some() != new.is_some() {
             let count = self.counts.entry(keyspace).or_default();
-            *count = if new.is_some() { *count + 1 } else { *count - 1 };
+            *count = if new.is_some() { *count + 1 } else { count.saturating_sub(1) };
             self.active.set_count(keyspace, seq, *count, horizon);
         }
         if keyspace == KeyspaceId::DIRECTORY {
@@ -101,3 +101,7 @@ impl<B: Records> Records for Over<'_, B> {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "fold_tests.rs"]
+mod tests;

@@ -61,29 +61,27 @@ impl<T> Versions<T> {
         self.older.iter().rev().find(|(since, _)| *since <= seq).map(|(_, value)| value)
     }
 
-    /// Adds a version and drops those nobody can ask for any more.
+    /// Adds a version and drops those nobody can ask for any more: durable ones that a durable one follows, unless a
+    /// snapshot stands in between.
     fn push(&mut self, seq: SeqNo, value: T, horizon: Horizon<'_>) {
         self.older.push(std::mem::replace(&mut self.newest, (seq, value)));
-        let mut until = seq;
+        let durable = self.older.partition_point(|(since, _)| *since <= horizon.durable);
+        let followed = if seq <= horizon.durable { durable } else { durable.saturating_sub(1) };
         // From the newest to the oldest: a version is visible from its own number to that of the next one.
-        for index in (0..self.older.len()).rev() {
-            let since = self.older[index].0;
-            if !horizon.needs(since, until) {
+        for index in (0..followed).rev() {
+            let until = self.older.get(index + 1).map_or(seq, |(since, _)| *since);
+            if !horizon.shows(self.older[index].0, until) {
                 self.older.remove(index);
             }
-            until = since;
         }
     }
 }
 
 impl Horizon<'_> {
-    /// Whether someone may read at a point in `since..until`.
-    fn needs(&self, since: SeqNo, until: SeqNo) -> bool {
-        let seen = |seq: SeqNo| since <= seq && seq < until;
-        until > self.durable || {
-            let first = self.snapshots.partition_point(|seq| *seq < since);
-            self.snapshots.get(first).is_some_and(|&seq| seen(seq))
-        }
+    /// Whether a snapshot stands in `since..until`.
+    fn shows(&self, since: SeqNo, until: SeqNo) -> bool {
+        let first = self.snapshots.partition_point(|seq| *seq < since);
+        self.snapshots.get(first).is_some_and(|&seq| seq < until)
     }
 }
 
@@ -97,21 +95,21 @@ impl Memtable {
         row: Seen,
         horizon: Horizon<'_>,
     ) {
-        let cost = row.as_ref().map_or(0, |row| row.value.len() + row.actor.len());
+        let cost = row_bytes(&row);
         let mut tables = self.tables.write();
         let records = tables.records.entry(keyspace).or_default();
-        let added = match records.get_mut(key) {
+        match records.get_mut(key) {
             Some(versions) => {
-                let held = versions.newest.1.as_ref().map_or(0, |row| row.value.len());
+                let held = row_bytes(&versions.newest.1);
                 versions.push(seq, row, horizon);
-                cost.saturating_sub(held)
+                self.bytes.fetch_add(cost, Relaxed);
+                self.bytes.fetch_sub(held, Relaxed);
             }
             None => {
                 records.insert(key.clone(), Versions::new(seq, row));
-                ROW_OVERHEAD + key.len() + cost
+                self.bytes.fetch_add(ROW_OVERHEAD + key.len() + cost, Relaxed);
             }
-        };
-        self.bytes.fetch_add(added, Relaxed);
+        }
     }
 
     /// Sets the number of records of a keyspace. For the one writer.
@@ -194,6 +192,10 @@ impl Memtable {
     }
 }
 
+fn row_bytes(row: &Seen) -> usize {
+    row.as_ref().map_or(0, |row| row.value.len() + row.actor.len())
+}
+
 /// All that a memtable holds, at its newest.
 pub(crate) struct Frozen<'a>(&'a Tables);
 
@@ -211,6 +213,7 @@ impl<'a> Frozen<'a> {
 
     /// Every remembered outcome, ordered by key.
     pub(crate) fn window(&self) -> Vec<(&'a Bytes, &'a Arc<WindowRow>)> {
+        #[allow(clippy::disallowed_methods, reason = "sorted in the next line")]
         let mut rows: Vec<_> = self.0.window.iter().collect();
         rows.sort_unstable_by(|a, b| a.0.cmp(b.0));
         rows

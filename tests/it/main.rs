@@ -3,9 +3,11 @@
 
 mod bad_input;
 mod basics;
+mod crash;
 mod damage;
 mod directories;
 mod failure;
+mod layers;
 #[cfg(target_os = "linux")]
 mod memory;
 mod outcomes;

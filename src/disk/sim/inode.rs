@@ -10,6 +10,7 @@ use std::{
     io,
     sync::Arc,
 };
+use xxhash_rust::xxh3::Xxh3;
 
 /// What a medium writes at once.
 pub(super) const SECTOR_BYTES: u64 = 512;
@@ -148,6 +149,36 @@ impl Inode {
     pub(super) fn pending_units(&self) -> usize {
         let sectors = self.dirty.values().map(|versions| union(versions).count_ones() as usize);
         sectors.sum::<usize>() + usize::from(!self.lengths.is_empty())
+    }
+
+    /// For each of these, whether it would change the medium.
+    pub(super) fn telling_units(&self, telling: &mut Vec<bool>) {
+        // What a shorter length cuts off is zero afterwards, whatever it was before.
+        let shortest = self.lengths.iter().min().copied().unwrap_or(u64::MAX);
+        for (number, versions) in &self.dirty {
+            let durable = self.durable.page(*number).map_or(&ZERO_PAGE, |page| &**page);
+            for sector in set_bits(union(versions)) {
+                let start = (sector * SECTOR_BYTES) as usize;
+                let old = &durable[start..start + SECTOR_BYTES as usize];
+                let cut = number * PAGE_BYTES + (sector + 1) * SECTOR_BYTES > shortest
+                    && shortest < self.durable.len();
+                telling.push(cut || versions.last().is_some_and(|last| last.sector(sector) != old));
+            }
+        }
+        if let Some(len) = self.lengths.last() {
+            telling.push(*len != self.durable.len() || shortest < self.durable.len());
+        }
+    }
+
+    /// Adds what readers see: pages that are not all zeros, and the length.
+    pub(super) fn digest(&self, hasher: &mut Xxh3) {
+        hasher.update(&self.cached.len().to_le_bytes());
+        for number in 0..self.cached.len().div_ceil(PAGE_BYTES) {
+            if let Some(page) = self.cached.page(number).filter(|page| ***page != ZERO_PAGE) {
+                hasher.update(&number.to_le_bytes());
+                hasher.update(&page[..]);
+            }
+        }
     }
 
     /// The same, in words.

@@ -91,6 +91,19 @@ impl SimDisk {
         self.machine.lock().state.describe_pending()
     }
 
+    /// The numbers of those pending units that would change the medium: a sector written with what it held before would
+    /// not. Keeping or losing the others makes no difference.
+    #[must_use]
+    pub fn telling_units(&self) -> Vec<usize> {
+        self.machine.lock().state.telling_units()
+    }
+
+    /// Names, lengths and bytes as readers see them, as one number.
+    #[must_use]
+    pub fn digest(&self) -> u128 {
+        self.machine.lock().state.digest()
+    }
+
     /// How many calls that change something have been made: `write_at`, `set_len`, `sync_data`, `create`, `rename`, `remove`,
     /// `create_dir`, `sync_dir`. Failed ones count; those without power do not.
     #[must_use]

@@ -10,6 +10,7 @@ use std::{
     io,
     sync::Arc,
 };
+use xxhash_rust::xxh3::Xxh3;
 
 #[derive(Clone, Debug)]
 pub(super) struct State {
@@ -126,6 +127,28 @@ impl State {
         let files = self.reachable();
         let units = files.iter().map(|number| self.inodes[number].pending_units());
         units.sum::<usize>() + self.pending_names.len()
+    }
+
+    pub(super) fn telling_units(&self) -> Vec<usize> {
+        let mut telling = Vec::new();
+        for number in self.reachable() {
+            self.inodes[&number].telling_units(&mut telling);
+        }
+        telling.extend(self.pending_names.iter().map(|_| true));
+        (0..telling.len()).filter(|unit| telling[*unit]).collect()
+    }
+
+    pub(super) fn digest(&self) -> u128 {
+        let mut hasher = Xxh3::new();
+        for listed in self.names.list("").into_iter().flatten() {
+            hasher.update(listed.name.as_bytes());
+            hasher.update(b"\n");
+        }
+        for (name, number) in self.names.files() {
+            hasher.update(name.as_bytes());
+            self.inodes[&number].digest(&mut hasher);
+        }
+        hasher.digest128()
     }
 
     pub(super) fn describe_pending(&self) -> Vec<String> {

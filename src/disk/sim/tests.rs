@@ -454,3 +454,33 @@ proptest! {
         prop_assert_eq!(view(&disk.after_power_cut(&Choice::Seeded(seed))), view(&kept));
     }
 }
+
+#[test]
+fn units_that_tell_nothing_are_left_out() {
+    let (disk, file) = with_file("a", b'o', 2_048);
+    let mut bytes = vec![b'o'; 2_048];
+    bytes[600] = b'n';
+    file.write_all_at(0, &bytes).unwrap();
+    file.write_all_at(2_048, &[0; 512]).unwrap();
+    assert_eq!((disk.pending_units(), disk.telling_units()), (6, vec![1, 5]));
+    disk.create("b").unwrap();
+    assert_eq!(disk.telling_units(), [1, 5, 6]);
+}
+
+#[test]
+fn the_digest_is_that_of_names_lengths_and_bytes() {
+    let (disk, file) = with_file("a", b'o', 512);
+    let before = disk.digest();
+    file.write_all_at(0, b"n").unwrap();
+    assert_ne!(disk.digest(), before);
+    assert_eq!(disk.after_power_cut(&Choice::None).digest(), before);
+    assert_eq!(disk.after_power_cut(&Choice::All).digest(), disk.digest());
+    file.write_all_at(0, b"o").unwrap();
+    assert_eq!(disk.digest(), before);
+    file.set_len(1_024).unwrap();
+    assert_ne!(disk.digest(), before);
+    disk.create_dir("f").unwrap();
+    let folder = disk.digest();
+    file.set_len(512).unwrap();
+    assert!(disk.digest() != before && disk.digest() != folder);
+}

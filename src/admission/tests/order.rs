@@ -1,0 +1,209 @@
+//! The order of checks: of two that fail, the earlier one answers.
+
+use super::*;
+
+/// The checks, in their order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Check {
+    Remembered,
+    KeyReused,
+    NotWritable,
+    Keyspace,
+    FutureVersion,
+    StaleRead,
+    StaleVersion,
+    NotAbsent,
+    NotPresent,
+    OutOfBounds,
+}
+
+use Check::{
+    FutureVersion, KeyReused, Keyspace, NotAbsent, NotPresent, NotWritable, OutOfBounds,
+    Remembered, StaleRead, StaleVersion,
+};
+
+const ORDER: [Check; 10] = [
+    Remembered,
+    KeyReused,
+    NotWritable,
+    Keyspace,
+    FutureVersion,
+    StaleRead,
+    StaleVersion,
+    NotAbsent,
+    NotPresent,
+    OutOfBounds,
+];
+
+/// Pairs that cannot be put in order, and why.
+const IMPOSSIBLE: [(Check, Check, &str); 1] =
+    [(Remembered, KeyReused, "a key is remembered with one fingerprint")];
+
+/// Pairs that the position of the operations puts in order, not the kind of check.
+const BY_POSITION: [(Check, Check); 1] = [(NotAbsent, NotPresent)];
+
+/// A case in the making.
+struct Case {
+    state: State,
+    request: RequestData,
+    writable: bool,
+}
+
+impl Case {
+    fn failing(checks: &[Check]) -> Self {
+        let (state, request) = (State::sample(), request(Some("key")));
+        let mut case = Self { state, request, writable: true };
+        for check in checks {
+            case.fail(*check);
+        }
+        case
+    }
+
+    /// Makes the request fail one more check.
+    fn fail(&mut self, check: Check) {
+        let request = std::mem::replace(&mut self.request, request(None));
+        self.request = match check {
+            Remembered => self.remember(request, 1),
+            KeyReused => self.remember(request, 2),
+            NotWritable => {
+                self.writable = false;
+                request
+            }
+            Keyspace => {
+                let mut request = request;
+                let shape = Bytes::from_static(&[1]);
+                let other = request.keyspace(KeyspaceIdentity { shape, ..identity("a") });
+                request.operation(other, "x", Expect::Any, Action::Check)
+            }
+            FutureVersion => request.check("future", version(3)),
+            StaleRead => request.read("there", None),
+            StaleVersion => request.check("number", version(1)),
+            NotAbsent => request.check("there", Expect::Absent),
+            NotPresent => request.check("missing", Expect::Present),
+            OutOfBounds => request.add("sum", 2, 0, 1),
+        };
+    }
+
+    fn remember(&mut self, request: RequestData, intent: u8) -> RequestData {
+        let (key, _) = request.key.as_ref().unwrap();
+        let outcome = StoredOutcome::Committed(Bytes::new());
+        let (seq, time) = (SeqNo::new(1), LogTime::new(1));
+        let row = WindowRow { fingerprint: fingerprint(intent), seq, time, outcome };
+        self.state.window.insert(key.as_bytes().clone(), Arc::new(row));
+        request
+    }
+
+    fn answer(self) -> Check {
+        let at = At { writable: self.writable, ..self.state.at() };
+        match admit(self.request, &self.state, at) {
+            Decision::Remembered(_) => Remembered,
+            Decision::Refused(refusal) => refused(&refusal),
+            Decision::Conflict(conflict) if conflict.expected.is_none() => StaleRead,
+            Decision::Conflict(_) => StaleVersion,
+            Decision::Append(admitted) => match admitted.entry.outcome {
+                StoredOutcome::Rejected(rejection) => rejected(&rejection),
+                StoredOutcome::Committed(_) => panic!("it was carried out"),
+            },
+            Decision::Rejected(_) => panic!("it has a key"),
+        }
+    }
+}
+
+fn refused(refusal: &Refusal) -> Check {
+    match refusal {
+        Refusal::KeyReused { .. } => KeyReused,
+        Refusal::NotWritable => NotWritable,
+        Refusal::Keyspace(_) => Keyspace,
+        Refusal::FutureVersion { .. } => FutureVersion,
+        Refusal::NotANumber { .. } => panic!("nothing here is not a number"),
+    }
+}
+
+fn rejected(rejection: &StoredRejection) -> Check {
+    match rejection {
+        StoredRejection::NotAbsent { .. } => NotAbsent,
+        StoredRejection::NotPresent { .. } => NotPresent,
+        StoredRejection::OutOfBounds { .. } => OutOfBounds,
+        StoredRejection::Procedure(_) => panic!("it was not rejected by its maker"),
+    }
+}
+
+#[test]
+fn each_check_fails_alone() {
+    for check in ORDER {
+        assert_eq!(Case::failing(&[check]).answer(), check);
+    }
+}
+
+#[test]
+fn of_two_failing_checks_the_earlier_one_answers() {
+    let mut pairs = 0;
+    for (index, &first) in ORDER.iter().enumerate() {
+        for &second in &ORDER[index + 1..] {
+            if IMPOSSIBLE.iter().any(|&(a, b, _)| (a, b) == (first, second)) {
+                continue;
+            }
+            let by_position = BY_POSITION.contains(&(first, second));
+            assert_eq!(Case::failing(&[first, second]).answer(), first, "before {second:?}");
+            let reversed = if by_position { second } else { first };
+            assert_eq!(Case::failing(&[second, first]).answer(), reversed, "{second:?} first");
+            pairs += 1;
+        }
+    }
+    assert_eq!(pairs, 45 - IMPOSSIBLE.len());
+}
+
+#[test]
+fn all_at_once_fail_in_order() {
+    for first in 0..ORDER.len() {
+        let failing: Vec<_> =
+            ORDER[first..].iter().copied().filter(|&c| c != KeyReused || first == 1).collect();
+        assert_eq!(Case::failing(&failing).answer(), ORDER[first]);
+    }
+}
+
+#[test]
+fn a_row_that_holds_no_number_is_found_when_it_is_added_to() {
+    let mut state = State::sample();
+    let request = request(Some("key")).add("there", 1, 0, 9);
+    let not_a_number = |decision| {
+        matches!(decision, Decision::Refused(Refusal::NotANumber { row_schema: 1, schema: 1, .. }))
+    };
+    assert!(not_a_number(state.decide(&request)));
+    // What is before it answers first.
+    let out = State::sample()
+        .append(&super::request(Some("key")).add("new", 2, 0, 1).add("there", 1, 0, 9));
+    assert!(matches!(out.entry.outcome, StoredOutcome::Rejected(_)));
+    let mut raised = request;
+    raised.keyspaces[0] = KeyspaceIdentity { schema: 2, upgrades_from: vec![1], ..identity("a") };
+    raised.operations[0].key = b"number".as_slice().into();
+    let decision = state.decide(&raised);
+    assert!(matches!(
+        decision,
+        Decision::Refused(Refusal::NotANumber { row_schema: 1, schema: 2, .. })
+    ));
+}
+
+#[test]
+fn what_differs_is_said() {
+    let intent = fingerprint(1);
+    let operations = |hash, operations, expectations| Fingerprint {
+        hash: [hash; 32],
+        kind: Fingerprint::OPERATIONS,
+        operations,
+        expectations,
+    };
+    let rows = [
+        (intent, intent, None),
+        (intent, fingerprint(2), Some(Differs::Intent)),
+        (intent, operations(2, 1, 1), Some(Differs::Kind)),
+        (operations(1, 1, 1), fingerprint(2), Some(Differs::Kind)),
+        (operations(1, 1, 1), operations(1, 1, 1), None),
+        (operations(1, 1, 1), operations(2, 2, 1), Some(Differs::Operations)),
+        (operations(1, 1, 1), operations(2, 2, 2), Some(Differs::Operations)),
+        (operations(1, 1, 1), operations(2, 1, 2), Some(Differs::Expectations)),
+    ];
+    for (remembered, asked, expected) in rows {
+        assert_eq!(differs(&remembered, &asked), expected);
+    }
+}

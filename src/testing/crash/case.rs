@@ -1,0 +1,110 @@
+//! One crash, as data: what a failure prints, and what can be run again.
+
+use super::{
+    oracle::{Kind, Oracle, Problem, caught},
+    session::{Machine, Start, cut},
+    step::Step,
+};
+use crate::disk::Choice;
+use std::fmt;
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The process was killed: what it had written is there for the next one, and still pending.
+    Kill,
+    /// The power was cut: of what was pending this choice reached the disk.
+    PowerCut(Choice),
+}
+
+/// One crash, and how the disk came up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Case {
+    /// Where the random numbers come from.
+    pub seed: u64,
+    /// What was there before.
+    pub start: Start,
+    /// What was done.
+    pub steps: Vec<Step>,
+    /// The changing call, counted from the opening, right before which it ended.
+    pub crash_at: u64,
+    /// How.
+    pub end: End,
+    /// The same for a power cut during recovery.
+    pub again: Option<(u64, Choice)>,
+}
+
+/// A crash after which something was wrong. Printed, it is all that is needed to see it again.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Failure {
+    /// The crash.
+    pub case: Case,
+    /// What was broken.
+    pub kind: Kind,
+    /// In words.
+    pub what: String,
+    /// What was pending at the cut, by unit.
+    pub pending: Vec<String>,
+    /// What had been done to the disk since the opening.
+    pub trace: Vec<String>,
+}
+
+impl Case {
+    /// Runs the case again.
+    ///
+    /// # Errors
+    /// The [`Failure`], if it still fails.
+    pub fn run(&self) -> Result<(), Box<Failure>> {
+        let ended = caught(|| {
+            let world = self.start.world(self.seed)?;
+            world.run(&self.steps, Some(self.crash_at))
+        });
+        let ended = ended.map_err(|problem| self.failure(problem, Vec::new(), Vec::new()))?;
+        let (pending, trace) = (ended.world.disk.describe_pending(), ended.world.disk.trace());
+        self.check(&ended.world).map_err(|problem| self.failure(problem, pending, trace))
+    }
+
+    fn check(&self, cut_off: &super::session::World) -> Result<(), Problem> {
+        let world = cut_off.after(&self.end);
+        let mut oracle = Oracle::default();
+        let Some((call, choice)) = &self.again else { return oracle.check(&world, false) };
+        let whole = Machine::new(world.disk.snapshot(), world.seed, world.lives);
+        let engine = whole.open().map_err(|error| Problem::refusal(&error))?;
+        let report = engine.recovery().clone();
+        cut(&whole.disk);
+        drop(engine);
+        let machine = Machine::new(world.disk.snapshot(), world.seed, world.lives);
+        machine.disk.crash_at(*call);
+        drop(machine.open());
+        let finished = *call > whole.disk.io_count();
+        oracle.recover_again(&world, &machine.disk, choice, finished, &report)
+    }
+
+    pub(super) fn failure(
+        &self,
+        problem: Problem,
+        pending: Vec<String>,
+        trace: Vec<String>,
+    ) -> Box<Failure> {
+        let Problem { kind, what, again } = problem;
+        let case = Self { again: again.or_else(|| self.again.clone()), ..self.clone() };
+        Box::new(Failure { case, kind, what, pending, trace })
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{:?}: {}", self.kind, self.what)?;
+        writeln!(f, "  {:?}", self.case)?;
+        for (number, call) in (1..).zip(&self.trace) {
+            writeln!(f, "  call {number}: {call}")?;
+        }
+        for (unit, pending) in self.pending.iter().enumerate() {
+            writeln!(f, "  unit {unit}: {pending}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Failure {}

@@ -1,0 +1,263 @@
+//! What must be true of a disk that comes up after a power cut.
+
+use super::{
+    super::model::{Action, Model, Operation, Order},
+    session::{Machine, World, cut},
+    step::Step,
+    summary::Summary,
+};
+use crate::{
+    Engine, Error, Expect, RecoveryReport, SeqNo, Verdict,
+    disk::{Choice, SimDisk},
+};
+use std::{
+    collections::HashSet,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
+
+/// What was broken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A disk was refused, although only the power had been cut.
+    Refusal,
+    /// Something acknowledged was missing.
+    Loss,
+    /// Anything else.
+    Violation,
+}
+
+/// Something that must not happen.
+#[derive(Clone, Debug)]
+pub(super) struct Problem {
+    pub kind: Kind,
+    pub what: String,
+    /// The cut during recovery that showed it.
+    pub again: Option<(u64, Choice)>,
+}
+
+impl Problem {
+    pub(super) fn violation(what: impl Into<String>) -> Self {
+        Self { kind: Kind::Violation, what: what.into(), again: None }
+    }
+
+    pub(super) fn refusal(error: &Error) -> Self {
+        Self { kind: Kind::Refusal, what: error.to_string(), again: None }
+    }
+}
+
+/// Runs a check; a panic in it is a problem.
+pub(super) fn caught<T>(check: impl FnOnce() -> Result<T, Problem>) -> Result<T, Problem> {
+    catch_unwind(AssertUnwindSafe(check)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().cloned();
+        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+        Err(Problem::violation(format!("a panic: {}", text.unwrap_or_default())))
+    })
+}
+
+/// The model of what an engine shows after recovery: with all that was acknowledged, and some of what is unknown, in
+/// order, as the entries it was said to be.
+pub(super) fn resolve(
+    model: &Model,
+    unknown: &[(Order, SeqNo)],
+    engine: &Engine,
+) -> Result<Model, Problem> {
+    let applied = engine.recovery().applied_seq;
+    if applied < model.last() {
+        let what = format!("the log ends at {applied}, {} was acknowledged", model.last());
+        return Err(Problem { kind: Kind::Loss, what, again: None });
+    }
+    let mut candidate = model.clone();
+    let mut rest = unknown.iter();
+    while candidate.last() < applied {
+        let Some((order, seq)) = rest.next() else {
+            let what = format!("the log ends at {applied}, which nobody asked for");
+            return Err(Problem::violation(what));
+        };
+        candidate.carry_out(order, *seq);
+    }
+    candidate.compare(engine).map_err(Problem::violation)?;
+    // Somebody knows of the others' numbers.
+    for (_, seq) in rest {
+        candidate.pass(*seq);
+    }
+    Ok(candidate)
+}
+
+/// Checks the disks that one sequence of steps can leave, each different one once.
+#[derive(Debug, Default)]
+pub(super) struct Oracle {
+    pub summary: Summary,
+    /// Disks that were recovered, by what they show, how much of it is pending, and what must be there.
+    checked: HashSet<(u128, usize, SeqNo, usize)>,
+    /// Disks whose recovery was cut off.
+    crashed: HashSet<(u128, usize)>,
+    /// Disks that a cut during a recovery left, with the state that must come of it.
+    checked_again: HashSet<(u128, Option<String>)>,
+}
+
+impl Oracle {
+    /// Checks a disk that came up. With `crash_again`, also cuts the power at each I/O of its recovery.
+    pub(super) fn check(&mut self, world: &World, crash_again: bool) -> Result<(), Problem> {
+        let (image, pending) = (world.disk.digest(), world.disk.pending_units());
+        if self.checked.insert((image, pending, world.model.last(), world.unknown.len())) {
+            self.summary.images += 1;
+            caught(|| self.recover(world, image))?;
+        }
+        // That the records are what they may be was checked above; it is enough that the same state comes of it.
+        if crash_again && self.crashed.insert((image, pending)) {
+            self.crash_recovery(world)?;
+        }
+        Ok(())
+    }
+
+    fn open(&mut self, machine: &Machine) -> Result<Engine, Problem> {
+        let engine = machine.open().map_err(|error| Problem::refusal(&error))?;
+        self.summary.openings += 1;
+        self.summary.torn_tails += u64::from(engine.recovery().verdict == Verdict::TornTail);
+        Ok(engine)
+    }
+
+    fn recover(&mut self, world: &World, image: u128) -> Result<(), Problem> {
+        let machine = |disk, more| Machine::new(disk, world.seed, world.lives + more);
+        let first = machine(world.disk.snapshot(), 0);
+        let engine = self.open(&first)?;
+        let mut model = resolve(&world.model, &world.unknown, &engine)?;
+        let report = engine.recovery().clone();
+        let left = if image & 1 == 0 {
+            first.disk.after_power_cut(&Choice::None)
+        } else {
+            first.disk.after_kill()
+        };
+        cut(&first.disk);
+        drop(engine);
+
+        let second = machine(left, 1);
+        let engine = self.open(&second)?;
+        compare_reports(&report, engine.recovery())?;
+        if report.verdict != Verdict::Clean && engine.recovery().torn_tail.is_some() {
+            return Err(Problem::violation("a tail that was cut is torn again"));
+        }
+        self.go_on(world, &mut model, &engine)?;
+        engine.close().map_err(|error| Problem::violation(format!("closing: {error}")))?;
+
+        let third = machine(second.disk.after_power_cut(&Choice::None), 2);
+        let engine = self.open(&third)?;
+        if engine.recovery().verdict != Verdict::Clean {
+            let verdict = engine.recovery().verdict;
+            return Err(Problem::violation(format!("{verdict:?} after closing")));
+        }
+        retry(&mut model, &engine, &[])?;
+        model.compare(&engine).map_err(Problem::violation)?;
+        cut(&third.disk);
+        Ok(())
+    }
+
+    /// Retries everything, then goes on working.
+    fn go_on(&self, world: &World, model: &mut Model, engine: &Engine) -> Result<(), Problem> {
+        retry(model, engine, &world.unknown)?;
+        model.compare(engine).map_err(Problem::violation)?;
+        // Names that no run reaches.
+        let names = 1 << 40;
+        for (name, step) in (names..).zip([Step::Put, Step::CasHit, Step::Delete, Step::Batch]) {
+            for order in step.orders(model, name) {
+                commit(model, engine, &order)?;
+            }
+        }
+        let operations = vec![Operation { key: 7, expect: Expect::Any, action: Action::Put(7) }];
+        commit(model, engine, &Order { name: None, operations, result_bytes: 0 })?;
+        model.compare(engine).map_err(Problem::violation)
+    }
+
+    /// Cuts the power at each I/O of a recovery.
+    fn crash_recovery(&mut self, world: &World) -> Result<(), Problem> {
+        let whole = Machine::new(world.disk.snapshot(), world.seed, world.lives);
+        let engine = caught(|| self.open(&whole))?;
+        let report = engine.recovery().clone();
+        let total = whole.disk.io_count();
+        cut(&whole.disk);
+        drop(engine);
+        for call in 1..=total + 1 {
+            self.summary.recovery_crashes += 1;
+            let machine = Machine::new(world.disk.snapshot(), world.seed, world.lives);
+            machine.disk.crash_at(call);
+            caught(|| match machine.open() {
+                Err(Error::Io { .. }) if call <= total => Ok(()),
+                Ok(_) if call > total => Ok(()),
+                Err(error) => Err(Problem::refusal(&error)),
+                Ok(_) => Err(Problem::violation("it opened without power")),
+            })
+            .map_err(|problem| Problem { again: Some((call, Choice::None)), ..problem })?;
+            for choice in few(&machine.disk, call) {
+                self.summary.recovery_subsets += 1;
+                self.recover_again(world, &machine.disk, &choice, call > total, &report)
+                    .map_err(|problem| Problem { again: Some((call, choice)), ..problem })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Recovers what a cut during the recovery left, and compares with the recovery that was not cut off. After a kill
+    /// what is pending may still be lost before that one has `finished`, and then the state may be another.
+    pub(super) fn recover_again(
+        &mut self,
+        world: &World,
+        cut_off: &SimDisk,
+        choice: &Choice,
+        finished: bool,
+        report: &RecoveryReport,
+    ) -> Result<(), Problem> {
+        let disk = cut_off.after_power_cut(choice);
+        let same = finished || world.disk.pending_units() == 0;
+        let due = same.then(|| report.state_digest.clone());
+        if !self.checked_again.insert((disk.digest(), due)) {
+            return Ok(());
+        }
+        caught(|| {
+            let machine = Machine::new(disk, world.seed, world.lives + 1);
+            let engine = self.open(&machine)?;
+            if same {
+                compare_reports(report, engine.recovery())?;
+            }
+            resolve(&world.model, &world.unknown, &engine)?;
+            cut(&machine.disk);
+            Ok(())
+        })
+    }
+}
+
+/// None, all, one, all but one.
+pub(super) fn few(disk: &SimDisk, salt: u64) -> Vec<Choice> {
+    let telling = disk.telling_units();
+    let mut choices = vec![Choice::None];
+    if let Some(one) = telling.get(salt as usize % telling.len().max(1)) {
+        choices.extend([Choice::All, Choice::Only(*one), Choice::AllBut(*one)]);
+    }
+    choices
+}
+
+fn compare_reports(first: &RecoveryReport, second: &RecoveryReport) -> Result<(), Problem> {
+    let what = |report: &RecoveryReport| (report.applied_seq, report.state_digest.clone());
+    if what(first) == what(second) {
+        return Ok(());
+    }
+    let (first, second) = (what(first), what(second));
+    let what = format!("one recovery gives {first:?}, the next {second:?}");
+    Err(Problem { kind: Kind::Loss, what, again: None })
+}
+
+/// Repeats every order that is remembered, and those that may be.
+fn retry(model: &mut Model, engine: &Engine, unknown: &[(Order, SeqNo)]) -> Result<(), Problem> {
+    let remembered: Vec<Order> = model.remembered().cloned().collect();
+    let unknown = || unknown.iter().map(|(order, _)| order).filter(|order| order.name.is_some());
+    // The unknown ones twice, so that what is carried out only now is repeated as well.
+    for order in remembered.iter().chain(unknown()).chain(unknown()) {
+        commit(model, engine, order)?;
+    }
+    Ok(())
+}
+
+fn commit(model: &mut Model, engine: &Engine, order: &Order) -> Result<(), Problem> {
+    let answer = engine.commit(order.request());
+    let answer = answer.map_err(|error| Problem::violation(format!("{order:?}: {error}")))?;
+    model.agree(order, &answer, engine.durable_seq()).map_err(Problem::violation)
+}

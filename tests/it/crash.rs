@@ -1,0 +1,123 @@
+//! Power cuts at every I/O, and everything a power cut can leave. See `steadfast::testing::crash` for what is checked.
+
+use std::{io::ErrorKind, time::Instant};
+use steadfast::testing::crash::{Campaign, Failure, Start, Step, Summary, lives, trace};
+use steadfast::{
+    Background, Engine, Error, Expect, Keyspace, Request,
+    testing::{Repeat, SimClock, SimDisk, SimEntropy},
+};
+
+/// A campaign that explored nothing must not look like a pass.
+fn assert_passed(name: &str, (summary, failures): (Summary, Vec<Failure>), began: Instant) {
+    println!("{name}: {summary}, {:.1} s", began.elapsed().as_secs_f64());
+    for failure in &failures {
+        println!("{failure}");
+    }
+    assert_eq!((summary.refusals, summary.losses, summary.violations), (0, 0, 0), "see above");
+    assert!(failures.is_empty());
+    assert!(summary.sequences > 0 && summary.crashes > 0 && summary.subsets > 0);
+    assert!(summary.images > 0 && summary.openings > 0);
+    assert!(summary.recovery_crashes > 0, "no recovery was cut off");
+}
+
+fn campaign(start: Start, longest: usize) -> Campaign {
+    Campaign { seed: 1, start, longest, samples: 64, threads: 2 }
+}
+
+#[test]
+fn every_crash_of_a_creation_and_of_the_first_step() {
+    let began = Instant::now();
+    assert_passed("creation", campaign(Start::Empty, 1).run(), began);
+}
+
+#[test]
+fn every_crash_after_a_crash() {
+    let began = Instant::now();
+    let (summary, failures) = campaign(Start::Torn, 1).run();
+    assert_passed("after a crash", (summary, failures), began);
+    assert!(summary.torn_tails > 0, "no torn tail was ever seen");
+}
+
+#[test]
+fn every_crash_of_every_two_steps() {
+    let began = Instant::now();
+    let (summary, failures) = campaign(Start::Closed, 2).run();
+    assert_passed("two steps", (summary, failures), began);
+    assert_eq!(summary.sequences as usize, 1 + Step::ALL.len() * (1 + Step::ALL.len()));
+    assert!(summary.torn_tails > 0, "no torn tail was ever seen");
+}
+
+/// How many random lives: more of them with `STEADFAST_SEEDS=2000 cargo test --release random_lives`.
+fn seeds() -> u64 {
+    std::env::var("STEADFAST_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(20)
+}
+
+#[test]
+fn random_lives() {
+    let began = Instant::now();
+    let mut total = (Summary::default(), Vec::new());
+    for seed in 0..seeds() {
+        let (summary, failures) = lives(seed, 4);
+        total.0 += summary;
+        total.1.extend(failures);
+    }
+    assert_passed("random lives", total, began);
+}
+
+#[test]
+fn one_seed_does_the_same_to_the_disk() {
+    for seed in 0..6 {
+        let first = trace(seed);
+        assert!(first.len() > 20);
+        assert_eq!(first, trace(seed), "seed {seed}");
+    }
+    assert_ne!(trace(1), trace(4));
+}
+
+const NUMBERS: Keyspace<u32, i64> = Keyspace::new("numbers");
+
+fn put(value: i64) -> Request {
+    Request::unkeyed().put(&NUMBERS, &1, &value, Expect::Any)
+}
+
+/// Opens the database that `disk` holds, with another set of random numbers each time.
+fn open(disk: &SimDisk, seed: u64) -> Engine {
+    let builder = Engine::builder().background(Background::Manual).segment_bytes(64 << 10);
+    let clock = SimClock::new(1_700_000_000_000_000_000, 1_000);
+    builder.clock(clock).entropy(SimEntropy::new(seed)).open_on(disk.clone()).unwrap()
+}
+
+/// After a clean close the next opening went on with the very number that `Indeterminate` had told a caller, when the
+/// marker of the clean close could not be removed.
+#[test]
+fn the_number_of_a_write_that_failed_is_not_given_to_another() {
+    let closed = SimDisk::new();
+    let engine = open(&closed, 1);
+    let _receipt = engine.commit(put(1)).unwrap();
+    engine.close().unwrap();
+    let mut told = 0;
+    for call in 1.. {
+        let disk = closed.after_kill();
+        let engine = open(&disk, 2);
+        disk.fail_call(disk.io_count() + call, ErrorKind::Other, Repeat::Forever);
+        let error = match engine.commit(put(2)) {
+            Ok(_) => break,
+            Err(error) => error,
+        };
+        drop(engine);
+        let engine = open(&disk.after_kill(), 3);
+        let carried_out = engine.get(&NUMBERS, &1).unwrap().unwrap().value == 2;
+        let receipt = engine.commit(put(3)).unwrap().committed().unwrap();
+        match error {
+            Error::Indeterminate { seq } => {
+                told += 1;
+                assert!(receipt.seq > seq, "call {call}: {seq} was told, {} is next", receipt.seq);
+            }
+            Error::Poisoned { .. } | Error::Io { .. } => {
+                assert!(!carried_out, "call {call}: {error}");
+            }
+            error => panic!("call {call}: {error}"),
+        }
+    }
+    assert!(told > 0, "no write was in doubt");
+}
