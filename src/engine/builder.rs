@@ -102,7 +102,8 @@ impl Builder {
     ///
     /// # Errors
     /// [`Error::Locked`], [`Error::NotADatabase`], [`Error::UnsupportedFormat`], [`Error::Corruption`],
-    /// [`Error::NoSpace`], [`Error::Io`]. After any of them every byte of the directory is as it was.
+    /// [`Error::NoSpace`], [`Error::Io`]. After any of the first four every byte of the directory is as it was; after the
+    /// others nothing is lost, and opening can be tried again.
     pub fn open(self, path: impl AsRef<Path>) -> Result<Engine, Error> {
         let path = path.as_ref();
         let location = || path.display().to_string();

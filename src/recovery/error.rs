@@ -7,7 +7,8 @@ use crate::{
 };
 use std::io;
 
-/// Why a directory was not opened. Nothing in it was changed.
+/// Why a directory was not opened. Nothing in it was changed, unless the plan was being carried out when the machine
+/// failed (`NoSpace`, `Io`): then nothing is lost, and it can be carried out again.
 #[derive(Debug)]
 pub(crate) enum OpenError {
     Locked,
