@@ -41,7 +41,7 @@ use close::Handle;
 use commit::Offered;
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
-    fmt,
+    fmt, io,
     path::Path,
     sync::{Arc, atomic::Ordering},
 };
@@ -102,7 +102,14 @@ impl Engine {
         let core = Arc::new(Core::new(options, machine, recovered));
         let due = core.due(&core.sequencer.lock());
         if many || due {
-            core.checkpoint_now()?;
+            core.checkpoint_now().map_err(|error| match error {
+                // There is no engine yet that could be said to take no more writes.
+                Error::Poisoned { reason } => Error::Io {
+                    what: "writing a checkpoint while opening".into(),
+                    source: io::Error::other(&*reason),
+                },
+                error => error,
+            })?;
         }
         Ok(Self(Arc::new(Handle::start(core)?)))
     }
