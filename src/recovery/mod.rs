@@ -123,6 +123,11 @@ fn plan(
         let what = "a file that is not ours is among the segments";
         return Err(OpenError::corrupt(&format!("{}/{foreign}", names::SEGMENTS), what));
     }
+    if let Some(newest) =
+        listing.newest.iter().max().filter(|newest| !listing.named.contains(newest))
+    {
+        return Err(OpenError::corrupt(&names::segment(*newest), "the file is missing"));
+    }
     let lowest = lowest_needed(&listing.named, meta.trim);
     let segments = segments::open(disk, uuid, lowest, &listing.named)?;
     let known = Known {
@@ -275,7 +280,10 @@ fn last_groups(scanned: &Scanned, segments: &BTreeMap<u64, Segment>) -> BTreeMap
 fn clear(disk: &dyn Disk, listing: &segments::Listing, trim: u64) -> io::Result<()> {
     let trimmed =
         listing.named.iter().filter(|&&number| number < trim).map(|&number| names::segment(number));
-    for name in listing.spares.iter().cloned().chain(trimmed) {
+    let newest = listing.newest.iter().max();
+    let notes = listing.newest.iter().filter(|&number| Some(number) != newest);
+    let notes = notes.map(|&number| names::newest(number));
+    for name in listing.spares.iter().cloned().chain(trimmed).chain(notes) {
         disk.remove(&name)?;
     }
     directory::remove_if_there(disk, names::IDENTITY_NEW)?;
