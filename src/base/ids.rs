@@ -46,7 +46,8 @@ number! {
     Epoch(u64)
 }
 number! {
-    /// Log time: nanoseconds since the Unix epoch, strictly growing from entry to entry.
+    /// Log time: nanoseconds since the Unix epoch, strictly growing from entry to entry. It follows the system's clock
+    /// forward and never back: while the clock is behind the last entry, log time goes on by single nanoseconds.
     LogTime(u64)
 }
 number! {

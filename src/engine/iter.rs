@@ -10,9 +10,8 @@ use std::{collections::VecDeque, ops::Bound};
 /// Rows fetched from one source at a time; no lock is held in between.
 const CHUNK: usize = 64;
 
-/// The records of a range. Owns its snapshot, so it can be kept and sent to another thread.
-///
-/// After an error it ends.
+/// The records of a range, from [`Snapshot::range`] or [`Snapshot::prefix`]: each item a key and its record, or an
+/// [`Error`], after which it ends. Owns its snapshot, so it can be kept and sent to another thread; holds no lock.
 pub struct Iter<K, V> {
     snapshot: Snapshot,
     keyspace: Keyspace<K, V>,

@@ -60,9 +60,11 @@ impl Transaction<'_> {
     /// The record under `key`; `None` when there is none. After a write of this transaction's own, its value with the
     /// version, time and actor that were there before (version 0 for none).
     ///
+    /// Reads the same each time within one run. May read the checkpoint's file.
+    ///
     /// # Errors
-    /// [`Error::KeyspaceMismatch`], [`Error::Codec`], [`Error::Limit`] for an impossible key or the 1,025th operation,
-    /// [`Error::Corruption`] or [`Error::Io`] from the checkpoint.
+    /// [`Error::KeyspaceMismatch`], [`Error::Codec`], [`Error::Limit`] for an impossible key or the 1,025th record read
+    /// or operation, [`Error::Corruption`] or [`Error::Io`] from the checkpoint.
     pub fn get<K: Key, V>(
         &mut self,
         keyspace: &Keyspace<K, V>,
@@ -75,10 +77,12 @@ impl Transaction<'_> {
         Ok(row.map(|row| Record::decode(keyspace, &row)).transpose()?)
     }
 
-    /// Sets the value of a record.
+    /// Sets the value of a record, up to 1 MiB encoded. It is conditional on what was read, and on nothing if the record
+    /// was not.
     ///
     /// # Errors
-    /// [`Error::Codec`], [`Error::Limit`].
+    /// [`Error::Codec`] when the value does not encode; [`Error::Limit`] for a value, a key or a number of operations
+    /// beyond it.
     pub fn put<K: Key, V>(
         &mut self,
         keyspace: &Keyspace<K, V>,
@@ -92,7 +96,7 @@ impl Transaction<'_> {
     /// Removes a record, if it is there.
     ///
     /// # Errors
-    /// [`Error::Limit`].
+    /// [`Error::Limit`] for an impossible key or the 1,025th record read or operation.
     pub fn delete<K: Key, V>(
         &mut self,
         keyspace: &Keyspace<K, V>,
@@ -105,7 +109,7 @@ impl Transaction<'_> {
     /// not there counts as 0; a sum outside of `bounds` refuses the whole update.
     ///
     /// # Errors
-    /// [`Error::Limit`].
+    /// [`Error::Limit`] for an impossible key or the 1,025th record read or operation.
     pub fn add<K: Key>(
         &mut self,
         keyspace: &Keyspace<K, i64>,
