@@ -238,6 +238,11 @@ fn a_segment_that_cannot_be_begun_is_a_failed_write() {
                 let in_doubt = if kinds.last() == Some(&"in doubt") { &GROUP[..] } else { &[] };
                 check_poisoned(&disk, engine, &answered, in_doubt);
                 disk.clear_faults();
+                if in_doubt.is_empty() {
+                    for (what, disk) in aftermaths(&disk) {
+                        assert_eq!(sum(&open(&disk), "alone"), 0, "after {what} it is there");
+                    }
+                }
                 check_reopened(&disk, &answered, &GROUP);
             }
         }

@@ -1,7 +1,7 @@
 //! One crash, as data: what a failure prints, and what can be run again.
 
 use super::{
-    oracle::{Kind, Oracle, Problem, caught},
+    oracle::{Kind, Oracle, Problem, caught, cut_recovery},
     session::{Machine, Start, cut},
     step::Step,
 };
@@ -64,7 +64,8 @@ impl Case {
         });
         let ended = ended.map_err(|problem| self.failure(problem, Vec::new(), Vec::new()))?;
         let (pending, trace) = (ended.world.disk.describe_pending(), ended.world.disk.trace());
-        self.check(&ended.world).map_err(|problem| self.failure(problem, pending, trace))
+        let checked = caught(|| self.check(&ended.world));
+        checked.map_err(|problem| self.failure(problem, pending, trace))
     }
 
     fn check(&self, cut_off: &super::session::World) -> Result<(), Problem> {
@@ -73,14 +74,11 @@ impl Case {
         let Some((call, choice)) = &self.again else { return oracle.check(&world, false) };
         let whole = Machine::new(world.disk.snapshot(), &world, 0);
         let engine = whole.open().map_err(|error| Problem::refusal(&error))?;
-        let report = engine.recovery().clone();
+        let (report, total) = (engine.recovery().clone(), whole.disk.io_count());
         cut(&whole.disk);
         drop(engine);
-        let machine = Machine::new(world.disk.snapshot(), &world, 0);
-        machine.disk.crash_at(*call);
-        drop(machine.open());
-        let finished = *call > whole.disk.io_count();
-        oracle.recover_again(&world, &machine.disk, choice, finished, &report)
+        let cut_off = cut_recovery(&world, *call, total)?;
+        oracle.recover_again(&world, &cut_off, choice, *call > total, &report)
     }
 
     pub(super) fn failure(

@@ -178,18 +178,11 @@ impl Oracle {
         drop(engine);
         for call in 1..=total + 1 {
             self.summary.recovery_crashes += 1;
-            let machine = Machine::new(world.disk.snapshot(), world, 0);
-            machine.disk.crash_at(call);
-            caught(|| match machine.open() {
-                Err(Error::Io { .. }) if call <= total => Ok(()),
-                Ok(_) if call > total => Ok(()),
-                Err(error) => Err(Problem::refusal(&error)),
-                Ok(_) => Err(Problem::violation("it opened without power")),
-            })
-            .map_err(|problem| Problem { again: Some((call, Choice::None)), ..problem })?;
-            for choice in few(&machine.disk, call) {
+            let cut_off = caught(|| cut_recovery(world, call, total))
+                .map_err(|problem| Problem { again: Some((call, Choice::None)), ..problem })?;
+            for choice in few(&cut_off, call) {
                 self.summary.recovery_subsets += 1;
-                self.recover_again(world, &machine.disk, &choice, call > total, &report)
+                self.recover_again(world, &cut_off, &choice, call > total, &report)
                     .map_err(|problem| Problem { again: Some((call, choice)), ..problem })?;
             }
         }
@@ -223,6 +216,19 @@ impl Oracle {
             Ok(())
         })
     }
+}
+
+/// Cuts the power at one of the `total` changing calls of a recovery, or right after it.
+pub(super) fn cut_recovery(world: &World, call: u64, total: u64) -> Result<SimDisk, Problem> {
+    let machine = Machine::new(world.disk.snapshot(), world, 0);
+    machine.disk.crash_at(call);
+    match machine.open() {
+        Err(Error::Io { .. }) if call <= total => {}
+        Ok(_) if call > total => {}
+        Err(error) => return Err(Problem::refusal(&error)),
+        Ok(_) => return Err(Problem::violation("it opened without power")),
+    }
+    Ok(machine.disk)
 }
 
 /// None, all, one, all but one.
