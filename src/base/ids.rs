@@ -55,6 +55,11 @@ number! {
     KeyspaceId(u32)
 }
 
+impl SeqNo {
+    /// Past every entry: as of it, a read sees the newest.
+    pub(crate) const MAX: Self = Self(u64::MAX);
+}
+
 impl KeyspaceId {
     /// The keyspace that holds the definitions of the others.
     pub const DIRECTORY: Self = Self(0);

@@ -14,6 +14,7 @@ mod payload;
 mod preread;
 mod reentrancy;
 mod request;
+mod room;
 mod sequencer;
 mod slot;
 mod snapshot;

@@ -3,10 +3,7 @@
 use super::{error::Error, fingerprint, payload};
 use crate::{
     admission::shape::{ShapeError, check_request},
-    base::{
-        Action, Bytes, Expect, IdempotencyKey, Operation, RequestData, Verdict,
-        limits::{REQUEST_BYTES, check},
-    },
+    base::{Action, Bytes, Expect, IdempotencyKey, Operation, RequestData, Verdict},
     codec::{AsKey, Codec, CodecError, Key, Keyspace, encode_key},
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -68,15 +65,7 @@ impl Request {
     }
 
     fn with(key: Option<IdempotencyKey>) -> Self {
-        let data = RequestData {
-            key: None,
-            keyspaces: Vec::new(),
-            operations: Vec::new(),
-            reads: Vec::new(),
-            actor: Bytes::new(),
-            correlation: Bytes::new(),
-            verdict: Verdict::Commit(Bytes::new()),
-        };
+        let data = RequestData::empty(None);
         let decode = |bytes: &[u8]| Ok(Bytes::copy_from_slice(bytes));
         Self { data, key, intent: None, first_error: None, decode }
     }
@@ -232,13 +221,6 @@ pub(super) fn position<K: Key, V>(data: &mut RequestData, keyspace: &Keyspace<K,
         data.keyspaces.len() - 1
     });
     u16::try_from(position).unwrap_or(u16::MAX)
-}
-
-/// The encoded form of an intent.
-pub(super) fn encode_intent(intent: &(impl Serialize + ?Sized)) -> Result<Bytes, Error> {
-    let bytes = Codec::DEFAULT.encode(intent)?;
-    check("intent bytes", bytes.len(), 0, REQUEST_BYTES)?;
-    Ok(bytes)
 }
 
 impl<T> fmt::Debug for Request<T> {

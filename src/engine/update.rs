@@ -6,15 +6,17 @@ use super::{
     fingerprint,
     outcome::{Answer, Outcome, Record},
     payload, reentrancy,
-    request::{encode_intent, position},
+    request::position,
+    snapshot::keyspace_at,
 };
 use crate::{
-    admission::{keyspaces::compare, shape::check_request},
+    admission::shape::check_request,
     base::{
-        Action, Bytes, Expect, IdempotencyKey, Never, Operation, Read, RequestData, Row, Verdict,
+        Action, Bytes, Expect, IdempotencyKey, LogTime, Never, Operation, Read, RequestData, Row,
+        SeqNo, Verdict, Version,
         limits::{OPERATIONS, check},
     },
-    codec::{self, AsKey, Key, Keyspace, encode_key},
+    codec::{self, AsKey, Codec, Key, Keyspace, encode_key},
 };
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
@@ -205,26 +207,23 @@ fn written(before: Option<&Row>, schema: u32, value: Bytes) -> Row {
     let blank = || Row {
         value: Bytes::new(),
         schema,
-        version: crate::base::Version::new(0),
-        created: crate::base::Version::new(0),
-        time: crate::base::LogTime::new(0),
+        version: Version::new(0),
+        created: Version::new(0),
+        time: LogTime::new(0),
         actor: Bytes::new(),
     };
     Row { value, schema, ..before.cloned().unwrap_or_else(blank) }
 }
 
+/// The newest row of a record, durable or not.
 fn newest<K: Key, V>(
     core: &Core,
     keyspace: &Keyspace<K, V>,
     key: &[u8],
 ) -> Result<Option<Row>, Error> {
-    let stored = core.registry.read().newest(keyspace.name().as_bytes());
-    let Some(stored) = stored else { return Ok(None) };
-    if let Some(differs) = compare(&keyspace.identity(), &stored) {
-        return Err(Error::KeyspaceMismatch { name: keyspace.name().into(), differs });
-    }
+    let Some(id) = keyspace_at(core, keyspace, SeqNo::MAX)? else { return Ok(None) };
     let view = core.view.read().clone();
-    view.row(core, stored.id, key, || crate::base::SeqNo::new(u64::MAX))
+    view.row(core, id, key, || SeqNo::MAX)
 }
 
 /// Runs a closure until what it read is still so when it is sequenced.
@@ -238,7 +237,8 @@ where
     T: Serialize + DeserializeOwned,
     R: Serialize + DeserializeOwned,
 {
-    let blank = blank(key, &encode_intent(intent)?);
+    let fingerprint = fingerprint::of_intent(&Codec::DEFAULT.encode(intent)?);
+    let blank = RequestData::empty(Some((key.clone(), fingerprint)));
     for attempt in 1.. {
         let answer = match core.probe(&blank)? {
             Some(answer) => answer,
@@ -258,19 +258,6 @@ where
         return answer.decode(payload::decode, payload::decode);
     }
     unreachable!("the last attempt returns")
-}
-
-/// A request that has nothing but its key.
-fn blank(key: &IdempotencyKey, intent: &[u8]) -> RequestData {
-    RequestData {
-        key: Some((key.clone(), fingerprint::of_intent(intent))),
-        keyspaces: Vec::new(),
-        operations: Vec::new(),
-        reads: Vec::new(),
-        actor: Bytes::new(),
-        correlation: Bytes::new(),
-        verdict: Verdict::Commit(Bytes::new()),
-    }
 }
 
 /// Runs the closure once, and makes a request of what it did.
