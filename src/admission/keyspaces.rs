@@ -1,11 +1,13 @@
 //! Which keyspaces a request means, by number, and whether they are what the caller thinks.
 
 use super::View;
-use crate::base::{
-    Action, Bytes, KeyspaceDefinition, KeyspaceId, KeyspaceIdentity, KeyspaceRef, RequestData,
+use crate::{
+    base::{
+        Action, Bytes, KeyspaceDefinition, KeyspaceId, KeyspaceIdentity, KeyspaceRef, RequestData,
+    },
+    codec::{codec_name, describe_shape},
 };
-use crate::codec::{codec_name, describe_shape};
-use std::{collections::BTreeMap, fmt};
+use std::fmt;
 
 /// A keyspace is not what the caller thinks it is.
 #[derive(Clone, Debug, PartialEq)]
@@ -79,27 +81,22 @@ impl fmt::Display for Difference {
     }
 }
 
-/// Numbers the keyspaces of a request; those it writes to and that do not exist get the next numbers. Of two by the
-/// same name the second must be what the first is.
+/// Numbers the keyspaces of a request, no two of one name; those it writes to and that do not exist get the next numbers.
 pub(super) fn resolve<V: View>(
     request: &RequestData,
     view: &V,
 ) -> Result<Vec<KeyspaceRef>, Mismatch> {
     let mut next = view.next_keyspace().get();
-    let mut defined = BTreeMap::new();
-    let mut refs = Vec::with_capacity(request.keyspaces.len());
-    for (index, identity) in request.keyspaces.iter().enumerate() {
-        let stored = defined.get(&identity.name).cloned();
-        let keyspace = match stored.or_else(|| view.keyspace(&identity.name)) {
-            Some(stored) => known(identity, &stored, writes_to(request, index))?,
-            None => unknown(identity, writes_to_name(request, &identity.name), &mut next),
-        };
-        if keyspace.identity.is_some() && keyspace.id != KeyspaceId::NONE {
-            defined.insert(&identity.name, definition(&keyspace, identity));
-        }
-        refs.push(keyspace);
-    }
-    Ok(refs)
+    let keyspaces = request.keyspaces.iter().enumerate();
+    keyspaces
+        .map(|(index, identity)| {
+            let writes = writes_to(request, index);
+            match view.keyspace(&identity.name) {
+                Some(stored) => known(identity, &stored, writes),
+                None => Ok(unknown(identity, writes, &mut next)),
+            }
+        })
+        .collect()
 }
 
 /// Takes back the numbers a request would have given, because it was refused.
@@ -145,19 +142,4 @@ fn writes_to(request: &RequestData, keyspace: usize) -> bool {
         usize::from(operation.keyspace) == keyspace
             && matches!(operation.action, Action::Put(_) | Action::Add { .. })
     })
-}
-
-fn writes_to_name(request: &RequestData, name: &Bytes) -> bool {
-    let mut keyspaces = request.keyspaces.iter().enumerate();
-    keyspaces.any(|(index, identity)| identity.name == *name && writes_to(request, index))
-}
-
-/// The definition this request leaves behind.
-fn definition(keyspace: &KeyspaceRef, identity: &KeyspaceIdentity) -> KeyspaceDefinition {
-    KeyspaceDefinition {
-        id: keyspace.id,
-        shape: identity.shape.clone(),
-        codec: identity.codec,
-        schema: keyspace.schema,
-    }
 }

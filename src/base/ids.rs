@@ -46,12 +46,18 @@ number! {
     Epoch(u64)
 }
 number! {
-    /// Log time: nanoseconds since the Unix epoch, strictly growing from entry to entry.
+    /// Log time: nanoseconds since the Unix epoch, strictly growing from entry to entry. It follows the system's clock
+    /// forward and never back: while the clock is behind the last entry, log time goes on by single nanoseconds.
     LogTime(u64)
 }
 number! {
     /// The number a keyspace got when its first record was written, from 1.
     KeyspaceId(u32)
+}
+
+impl SeqNo {
+    /// Past every entry: as of it, a read sees the newest.
+    pub(crate) const MAX: Self = Self(u64::MAX);
 }
 
 impl KeyspaceId {

@@ -24,6 +24,22 @@ pub struct RequestData {
     pub verdict: Verdict,
 }
 
+impl RequestData {
+    /// A request that names nothing yet.
+    #[must_use]
+    pub fn empty(key: Option<(IdempotencyKey, Fingerprint)>) -> Self {
+        Self {
+            key,
+            keyspaces: Vec::new(),
+            operations: Vec::new(),
+            reads: Vec::new(),
+            actor: Bytes::new(),
+            correlation: Bytes::new(),
+            verdict: Verdict::Commit(Bytes::new()),
+        }
+    }
+}
+
 /// What the caller wants remembered if the expectations hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {

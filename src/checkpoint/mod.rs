@@ -20,7 +20,12 @@ mod tables;
 mod verify;
 mod write;
 
-pub(crate) use self::{error::CheckpointError, reader::Reader, verify::verify, write::Changes};
+pub(crate) use self::{
+    error::CheckpointError,
+    reader::Reader,
+    verify::{Verified, verify},
+    write::Changes,
+};
 pub(crate) use crate::format::rows::Meta;
 
 use self::{

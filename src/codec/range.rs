@@ -83,6 +83,11 @@ impl ByteRange {
         Self { start: Bound::Included(prefix), end }
     }
 
+    /// Moves past a key that was given out at one end.
+    pub(crate) fn leave(&mut self, key: &[u8], at_end: bool) {
+        *(if at_end { &mut self.end } else { &mut self.start }) = Bound::Excluded(key.to_vec());
+    }
+
     /// Whether it starts at or after its end, so that nothing can be in it: `BTreeMap::range` would panic.
     pub(crate) fn is_empty(&self) -> bool {
         match (&self.start, &self.end) {

@@ -163,6 +163,19 @@ pub trait File: Debug + Send + Sync + 'static {
     }
 }
 
+/// Removes a file, or finds that there is none.
+pub(crate) fn remove_if_there(disk: &dyn Disk, name: &str) -> io::Result<()> {
+    match disk.remove(name) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+/// Whether an error says that there is no room left.
+pub(crate) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
 /// Holds a directory's lock until it is dropped.
 pub trait Lock: Debug + Send + Sync + 'static {}
 

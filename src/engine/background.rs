@@ -175,13 +175,11 @@ impl Core {
         let mut sequencer = self.sequencer.lock();
         let in_flight = sequencer.in_flight.as_ref().map(|group| group.last_seq);
         let failed = in_flight.unwrap_or(sequencer.durable);
-        let mut dropped = self.poison(&mut sequencer, reason, failed);
-        let (poison, durable) = (sequencer.poison.clone(), sequencer.durable);
+        let dropped = self.poison(&mut sequencer, reason, failed, Vec::new());
+        let error = Self::poisoned(sequencer.poison.as_ref().expect("it was just set"));
         drop(sequencer);
-        let poison = poison.expect("it was just set");
-        dropped.iter_mut().for_each(|parked| poison.spoil(parked, durable));
         Self::answer(dropped);
-        Self::poisoned(&poison)
+        error
     }
 
     fn meta(&self, point: &FrozenPoint, trim: u64) -> Meta {

@@ -17,7 +17,10 @@ pub(super) struct Options {
     pub threads: bool,
 }
 
-/// Sets an engine up.
+/// Sets an engine up. Numbers outside of their limits are taken as the nearest one inside.
+///
+/// The memory an engine takes follows from these: twice the memtable, the cache, two groups of the log of at most 8 MiB
+/// each, and whatever versions of records live snapshots keep.
 ///
 /// ```no_run
 /// let engine = steadfast::Engine::builder()
@@ -49,28 +52,29 @@ impl Builder {
         }
     }
 
-    /// At about this much changed state in memory it is written to the checkpoint; up to twice as much is held while
-    /// that goes on. Default 64 MiB, at least 64 KiB.
+    /// How many bytes of changed state, by estimate, are gathered in memory before they are written to the checkpoint.
+    /// While that goes on as many again may gather; then writers wait. Default 64 MiB, at least 64 KiB.
     pub fn memtable_limit_bytes(mut self, bytes: usize) -> Self {
         self.options.memtable_limit_bytes = bytes.max(64 << 10);
         self
     }
 
-    /// At about this much log since the last checkpoint the next one is written, which bounds the time of a recovery.
-    /// Default 512 MiB, at least 64 KiB.
+    /// How many bytes of log are written before the next checkpoint, which bounds the time of a recovery. The disk holds
+    /// the log since the checkpoint before the last one, in whole segments. Default 512 MiB, at least 64 KiB.
     pub fn log_limit_bytes(mut self, bytes: u64) -> Self {
         self.options.log_limit_bytes = bytes.max(64 << 10);
         self
     }
 
-    /// How much of the checkpoint is cached. Default 64 MiB, at least 1 MiB.
+    /// How many bytes of the checkpoint are cached in memory. Default 64 MiB, at least 1 MiB.
     pub fn checkpoint_cache_bytes(mut self, bytes: usize) -> Self {
         self.options.checkpoint_cache_bytes = bytes.max(1 << 20);
         self
     }
 
-    /// The greatest length of a segment of the log; an opening begins with a short one. Default 64 MiB, 64 KiB to
-    /// 1 GiB. A single large group can make a segment longer.
+    /// The greatest length in bytes of a file of the log. An opening begins with 1 MiB and goes on with four
+    /// times as much each time, up to this. Default 64 MiB, 64 KiB to 1 GiB. A single large group can make
+    /// one longer.
     pub fn segment_bytes(mut self, bytes: u64) -> Self {
         self.options.segment_bytes = bytes.clamp(64 << 10, 1 << 30);
         self
@@ -97,13 +101,20 @@ impl Builder {
         self
     }
 
-    /// Opens the database in the directory `path`, or makes one where there is no directory or an empty one. Blocks
-    /// while it verifies the checkpoint and replays the log, and syncs.
+    /// Opens the database in the directory `path`, or makes one where there is no directory or an empty one (for the
+    /// owner only: modes 0700 and 0600). Blocks while it verifies the checkpoint and replays the log, and syncs; what it
+    /// found is in [`Engine::recovery`]. A symlink as `path` is followed, once; none is inside.
     ///
     /// # Errors
-    /// [`Error::Locked`], [`Error::NotADatabase`], [`Error::UnsupportedFormat`], [`Error::Corruption`],
-    /// [`Error::NoSpace`], [`Error::Io`]. After any of the first four every byte of the directory is as it was; after the
-    /// others nothing is lost, and opening can be tried again.
+    /// Every byte of the directory is as it was:
+    /// - [`Error::Locked`]: it is open, here or in another process
+    /// - [`Error::NotADatabase`]: it holds something else, or is no directory
+    /// - [`Error::UnsupportedFormat`]: another version of this crate wrote it
+    /// - [`Error::Corruption`]: there is damage that a power cut cannot have caused
+    ///
+    /// Nothing is lost, and opening can be tried again:
+    /// - [`Error::NoSpace`]: the disk has no room for what an opening writes
+    /// - [`Error::Io`]: the system failed, or does not allow it
     pub fn open(self, path: impl AsRef<Path>) -> Result<Engine, Error> {
         let path = path.as_ref();
         let location = || path.display().to_string();
@@ -126,6 +137,12 @@ impl Builder {
     }
 
     /// Makes a database in memory, for the tests of a service: all of the engine but the real disk.
+    ///
+    /// ```
+    /// let engine = steadfast::Engine::builder().memtable_limit_bytes(1 << 20).in_memory()?;
+    /// assert_eq!(engine.durable_seq().get(), 0);
+    /// # Ok::<(), steadfast::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Io`] when there are no threads to be had.

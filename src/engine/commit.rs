@@ -20,14 +20,15 @@ use super::{
     error::Error,
     outcome::Answer,
     preread::{Newest, Preread},
+    room,
     sequencer::{About, Parked, Sequencer, Taken},
     slot::{Slot, Woken},
 };
 use crate::{
-    admission::{self, At, Decision, Refusal, admit},
+    admission::{self, Admitted, At, Decision, Refusal, admit},
     base::{
-        Bytes, LogTime, RequestData, SeqNo, StoredRejection, WindowRow,
-        limits::{GROUP_BYTES, UNSYNCED_ENTRIES},
+        Bytes, Entry, LogTime, RequestData, SeqNo, StoredRejection, WindowRow,
+        limits::UNSYNCED_ENTRIES,
     },
     log::{Position, writer::Failed},
     state::memtable::Horizon,
@@ -74,7 +75,7 @@ impl Core {
 
     /// Sequences a request. Blocks only for room; does no log I/O but for preparing a segment when none is ready.
     pub(super) fn offer(&self, request: RequestData, blocking: bool) -> Result<Offered, Error> {
-        let bytes = encoded_bound(&request);
+        let bytes = room::entry_bound(&request);
         loop {
             let preread =
                 Preread::load(self, &request).map_err(|error| self.checkpoint_error(error))?;
@@ -171,18 +172,8 @@ impl Core {
         };
         match admit(request, &newest, at) {
             Decision::Append(admitted) => {
-                let admission::Admitted { entry, changes } = admitted;
-                sequencer.pending.append(&entry);
-                {
-                    let live = self.live.lock();
-                    let horizon =
-                        Horizon { durable: sequencer.durable, snapshots: live.as_slice() };
-                    sequencer.fold.apply(&entry, changes, horizon);
-                }
-                sequencer.next_seq = SeqNo::new(entry.seq.get() + 1);
-                let (seq, time) = (entry.seq, entry.time);
-                let answer =
-                    Answer::Remembered { outcome: entry.outcome, seq, time, replayed: false };
+                let Entry { seq, time, outcome, .. } = self.append(sequencer, admitted);
+                let answer = Answer::Remembered { outcome, seq, time, replayed: false };
                 (Ok(answer), About::Entry(seq))
             }
             Decision::Remembered(row) => (Ok(remembered(&row)), About::Entry(row.seq)),
@@ -196,6 +187,17 @@ impl Core {
                 (Err(refused(refusal, sequencer)), about)
             }
         }
+    }
+
+    /// Appends an admitted entry to the group being filled, and applies it.
+    fn append(&self, sequencer: &mut Sequencer, admitted: Admitted) -> Entry {
+        let Admitted { entry, changes } = admitted;
+        sequencer.pending.append(&entry);
+        let live = self.live.lock();
+        let horizon = Horizon { durable: sequencer.durable, snapshots: live.as_slice() };
+        sequencer.fold.apply(&entry, changes, horizon);
+        sequencer.next_seq = SeqNo::new(entry.seq.get() + 1);
+        entry
     }
 
     /// Parks a reply, and takes the lead if it is free and there is something to write.
@@ -254,21 +256,18 @@ impl Core {
         let mut sequencer = self.sequencer.lock();
         let in_flight =
             sequencer.in_flight.take().expect("the group that was written is in flight");
-        let mut woken = in_flight.parked;
-        match result {
+        let woken = match result {
             Ok(position) => {
                 self.publish(&mut sequencer, in_flight.last_seq, &taken, position);
                 sequencer.keep(taken.buffer);
+                in_flight.parked
             }
             Err(Failed { error, written }) => {
                 let failed = if written { in_flight.last_seq } else { sequencer.durable };
                 let reason = format!("writing the log failed: {error}");
-                woken.append(&mut self.poison(&mut sequencer, reason, failed));
-                let (poison, durable) = (sequencer.poison.clone(), sequencer.durable);
-                let poison = poison.expect("it was just set");
-                woken.iter_mut().for_each(|parked| poison.spoil(parked, durable));
+                self.poison(&mut sequencer, reason, failed, in_flight.parked)
             }
-        }
+        };
         self.hand_on(&mut sequencer);
         let maintain = taken.freezes || sequencer.wants_spare();
         drop(sequencer);
@@ -308,76 +307,8 @@ impl Core {
         }
     }
 
-    /// The sequencer, once the group being filled has room for `bytes` more and the memtable for its rows.
-    fn room_for(&self, bytes: usize, blocking: bool) -> Result<MutexGuard<'_, Sequencer>, Error> {
-        loop {
-            let sequencer = self.sequencer.lock();
-            if sequencer.closed {
-                return Err(Error::Closed);
-            }
-            if sequencer.poison.is_some() {
-                return Ok(sequencer);
-            }
-            if sequencer.pending.entries > 0 && sequencer.pending.bytes() + bytes > GROUP_BYTES {
-                self.wait_for_group(sequencer, blocking);
-            } else if self.memtables_full(&sequencer) {
-                self.wait_for_checkpoint(sequencer)?;
-            } else if !sequencer.fits(bytes) {
-                let room = super::sequencer::padded(sequencer.pending.buffer.len() + bytes);
-                let in_the_way = sequencer.spare.is_some() && sequencer.pending.entries > 0;
-                if in_the_way {
-                    self.wait_for_group(sequencer, blocking);
-                } else {
-                    drop(sequencer);
-                    self.ensure_spare(room)?;
-                }
-            } else {
-                return Ok(sequencer);
-            }
-        }
-    }
-
-    /// Waits until the group being filled was taken. Takes it, if nobody else will.
-    fn wait_for_group(&self, mut sequencer: MutexGuard<'_, Sequencer>, may_lead: bool) {
-        if sequencer.led {
-            self.room.wait(&mut sequencer);
-        } else if may_lead || !self.options.threads {
-            sequencer.led = true;
-            drop(sequencer);
-            self.lead();
-        } else {
-            self.wakes.committer();
-            self.room.wait(&mut sequencer);
-        }
-    }
-
-    fn wait_for_checkpoint(&self, mut sequencer: MutexGuard<'_, Sequencer>) -> Result<(), Error> {
-        if self.options.threads {
-            self.wakes.maintainer();
-            self.room.wait(&mut sequencer);
-            return Ok(());
-        }
-        // Nobody else will do it.
-        if sequencer.pending.entries > 0 || sequencer.in_flight.is_some() {
-            self.wait_for_group(sequencer, true);
-            return Ok(());
-        }
-        drop(sequencer);
-        self.checkpoint_step().map(drop)
-    }
-
-    /// The active memtable is full and the one before is still being written out.
-    fn memtables_full(&self, sequencer: &Sequencer) -> bool {
-        sequencer.fold.frozen.is_some() && self.due(sequencer)
-    }
-
     fn wants_freeze(&self, sequencer: &Sequencer) -> bool {
         sequencer.fold.frozen.is_none() && (sequencer.freeze_wanted || self.due(sequencer))
-    }
-
-    pub(super) fn due(&self, sequencer: &Sequencer) -> bool {
-        sequencer.fold.active.bytes() >= self.options.memtable_limit_bytes
-            || sequencer.log_bytes >= self.options.log_limit_bytes
     }
 
     fn log_time(&self, sequencer: &Sequencer) -> LogTime {
@@ -425,34 +356,4 @@ fn refused(refusal: Refusal, sequencer: &Sequencer) -> Error {
             Error::NotANumber { keyspace: text(&keyspace), row_schema, schema }
         }
     }
-}
-
-/// More than any entry that comes of this request takes up in the log.
-fn encoded_bound(request: &RequestData) -> usize {
-    const FIXED: usize = 1024;
-    const REJECTION: usize = 5 << 10;
-    let keyspaces: usize =
-        request.keyspaces.iter().map(|k| k.name.len() + k.shape.len() + 32).sum();
-    let operations: usize = request
-        .operations
-        .iter()
-        .map(|operation| {
-            let value = match &operation.action {
-                crate::base::Action::Put(value) => value.len(),
-                _ => 0,
-            };
-            operation.key.len() + value + 64
-        })
-        .sum();
-    let reads: usize = request.reads.iter().map(|read| read.key.len() + 32).sum();
-    let (crate::base::Verdict::Commit(result) | crate::base::Verdict::Reject(result)) =
-        &request.verdict;
-    FIXED
-        + REJECTION
-        + request.actor.len()
-        + request.correlation.len()
-        + result.len()
-        + keyspaces
-        + operations
-        + reads
 }

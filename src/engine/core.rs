@@ -4,13 +4,13 @@ use super::{
     builder::Options,
     error::Error,
     live::Live,
-    sequencer::{FrozenPoint, Parked, Pending, Poison, Sequencer},
+    sequencer::{FrozenPoint, Parked, Poison, Sequencer},
 };
 use crate::{
-    base::{SeqNo, limits::UNSYNCED_ENTRIES},
+    base::SeqNo,
     checkpoint::{Checkpoint, CheckpointError, Reader},
     disk::Lock,
-    log::writer::{Source, Writer, room_in},
+    log::writer::{Source, Writer},
     recovery::{Machine, Recovered, RecoveryReport},
     state::{memtable::Memtable, registry::Registry},
 };
@@ -62,27 +62,10 @@ impl Core {
         let source = Source { disk: machine.disk.clone(), entropy: machine.entropy.clone(), uuid };
         let durable = fold.applied;
         let registry = fold.registry.clone();
-        let (room, next_segment) = (writer.room(), writer.next_segment());
         let applied_g = reader.meta().applied_g;
-        let sequencer = Sequencer {
-            fold,
-            base: reader,
-            next_seq,
-            durable,
-            pending: Pending::new(Vec::new()),
-            in_flight: None,
-            buffer: Vec::new(),
-            led: false,
-            poison: None,
-            closed: false,
-            freeze_wanted: false,
-            frozen: None,
-            room,
-            low_room: room / 2,
-            spare: None,
-            next_segment: (next_segment, FIRST_SEGMENT_BYTES.min(options.segment_bytes)),
-            log_bytes: report.bytes_scanned,
-        };
+        let log_bytes = report.bytes_scanned;
+        let sequencer =
+            Sequencer::new(fold, reader, next_seq, &writer, log_bytes, options.segment_bytes);
         Self {
             options,
             machine,
@@ -123,49 +106,28 @@ impl Core {
         }
     }
 
-    /// Prepares the next segment, unless there is one with that much room; false when nothing was to be done. Blocks
-    /// while it writes and syncs zeros.
-    pub(super) fn ensure_spare(&self, room: u64) -> Result<bool, Error> {
-        let _preparing = self.preparing.lock();
-        let (number, bytes) = {
-            let mut sequencer = self.sequencer.lock();
-            let enough = sequencer.spare.as_ref().is_some_and(|spare| room_in(spare) >= room);
-            // A group that is being filled may count on the one there is.
-            let needed = sequencer.spare.is_some() && sequencer.pending.entries > 0;
-            if enough || needed || sequencer.closed || sequencer.poison.is_some() {
-                return Ok(false);
-            }
-            if let Some(small) = sequencer.spare.take() {
-                sequencer.next_segment.0 = small.number();
-            }
-            sequencer.next_segment
-        };
-        let segment = self.source.prepare(number, bytes, room).map_err(spare_error)?;
-        let mut sequencer = self.sequencer.lock();
-        // A database that is written much gets longer segments, up to the limit.
-        let longer = bytes.saturating_mul(4).min(self.options.segment_bytes);
-        sequencer.next_segment = (number + 1, longer);
-        sequencer.spare = Some(segment);
-        Ok(true)
-    }
-
     /// The last error of a write or sync, as those are told that come after it.
     pub(super) fn poisoned(poison: &Poison) -> Error {
         Error::Poisoned { reason: poison.reason.clone() }
     }
 
-    /// Makes the engine refuse writes from now on. Those up to `failed` that are not durable may be on the disk; those
-    /// behind them are given back, to be told that they are not.
+    /// Makes the engine refuse writes from now on. Those up to `failed` that are not durable may be on the disk. Gives
+    /// back `in_flight`, and those behind it that will never be written, with the answers they get now.
     pub(super) fn poison(
         &self,
         sequencer: &mut Sequencer,
         reason: String,
         failed: SeqNo,
+        in_flight: Vec<Parked>,
     ) -> Vec<Parked> {
         let poison = sequencer.poison.get_or_insert(Poison { reason: reason.into(), failed });
         poison.failed = poison.failed.max(failed);
+        let (poison, durable) = (poison.clone(), sequencer.durable);
         self.room.notify_all();
-        sequencer.drop_pending()
+        let mut told = in_flight;
+        told.append(&mut sequencer.drop_pending());
+        told.iter_mut().for_each(|parked| poison.spoil(parked, durable));
+        told
     }
 
     /// Gives answers to those who wait for them.
@@ -182,18 +144,3 @@ impl Core {
         sequencer.frozen.clone().filter(|point| healthy && point.position.is_some())
     }
 }
-
-/// The first segment of a new database is small.
-const FIRST_SEGMENT_BYTES: u64 = 1 << 20;
-
-fn spare_error(source: std::io::Error) -> Error {
-    let what = "preparing a segment of the log".to_owned();
-    match source.kind() {
-        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
-            Error::NoSpace { what }
-        }
-        _ => Error::Io { what, source },
-    }
-}
-
-const _: () = assert!(UNSYNCED_ENTRIES > 2 * (crate::base::limits::GROUP_BYTES as u64) / 36);

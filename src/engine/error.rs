@@ -23,8 +23,9 @@ use thiserror::Error;
 /// | `Poisoned` | nothing | `SameKey`, after opening again |
 /// | `Closed` | nothing | `SameKey`, after opening again |
 /// | `Panicked`, `Reentrant` | nothing | `Never`: change the program |
-/// | `Locked` | - | `SameKey`, once the other one is closed |
-/// | `NotADatabase`, `UnsupportedFormat`, `Corruption`, `Io`, `SequenceExhausted` | - | `Never` |
+/// | `Corruption`, `Io`, `SequenceExhausted` | nothing | `Never`: mend what is named first |
+/// | `Locked`, of an opening | - | `SameKey`, once the other one is closed |
+/// | `NotADatabase`, `UnsupportedFormat`, of an opening | - | `Never` |
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -50,7 +51,8 @@ pub enum Error {
     /// A limit was broken.
     #[error(transparent)]
     Limit(#[from] LimitError),
-    /// A key, a value, an intent or a result did not encode or decode.
+    /// A key, a value, an intent or a result did not encode or decode. When it is the result of a request that was decided
+    /// before, that stands.
     #[error(transparent)]
     Codec(CodecError),
     /// A version was named that no entry has yet.

@@ -5,14 +5,13 @@ use crate::{
     base::{Bytes, KeyspaceId, Row},
     codec::{ByteRange, Key, Keyspace, decode_key},
 };
-use std::{collections::VecDeque, ops::Bound};
+use std::{collections::VecDeque, fmt, ops::RangeBounds};
 
 /// Rows fetched from one source at a time; no lock is held in between.
 const CHUNK: usize = 64;
 
-/// The records of a range. Owns its snapshot, so it can be kept and sent to another thread.
-///
-/// After an error it ends.
+/// The records of a range, from [`Snapshot::range`] or [`Snapshot::prefix`]: each item a key and its record, or an
+/// [`Error`], after which it ends. Owns its snapshot, so it can be kept and sent to another thread; holds no lock.
 pub struct Iter<K, V> {
     snapshot: Snapshot,
     keyspace: Keyspace<K, V>,
@@ -26,15 +25,10 @@ enum State {
 
 struct Open {
     id: KeyspaceId,
-    range: Bounds,
+    /// What is left of the range.
+    range: ByteRange,
     front: Merge,
     back: Merge,
-}
-
-/// What is left of the range.
-struct Bounds {
-    lower: Bound<Vec<u8>>,
-    upper: Bound<Vec<u8>>,
 }
 
 /// The next rows of each source, from one end.
@@ -60,7 +54,7 @@ impl<K: Key, V> Iter<K, V> {
         let state = match id {
             Ok(Some(id)) if !range.is_empty() => State::Open(Box::new(Open {
                 id,
-                range: Bounds { lower: range.start, upper: range.end },
+                range,
                 front: Merge::new(false),
                 back: Merge::new(true),
             })),
@@ -110,14 +104,14 @@ impl Merge {
         &mut self,
         snapshot: &Snapshot,
         id: KeyspaceId,
-        range: &mut Bounds,
+        range: &mut ByteRange,
     ) -> Result<Option<(Bytes, Row)>, Error> {
         loop {
             for source in 0..self.sources.len() {
                 self.refill(source, snapshot, id, range)?;
             }
             let Some(key) = self.next_key() else { return Ok(None) };
-            if !range.contains(&key) {
+            if !range.contains(&key[..]) {
                 // The other end has been there.
                 return Ok(None);
             }
@@ -152,7 +146,7 @@ impl Merge {
         source: usize,
         snapshot: &Snapshot,
         id: KeyspaceId,
-        range: &Bounds,
+        range: &ByteRange,
     ) -> Result<(), Error> {
         if self.sources[source].done || !self.sources[source].rows.is_empty() {
             return Ok(());
@@ -169,10 +163,11 @@ impl Merge {
         };
         let rows: VecDeque<_> = match (memtable, source) {
             (Some(memtable), _) => {
-                memtable.range(id, range.as_refs(), snapshot.seq(), CHUNK, reverse).into()
+                let bounds = (range.start_bound(), range.end_bound());
+                memtable.range(id, bounds, snapshot.seq(), CHUNK, reverse).into()
             }
             (None, 2) => {
-                let (lower, upper) = range.as_refs();
+                let (lower, upper) = (range.start_bound(), range.end_bound());
                 let rows = view.base.records(id, lower, upper, CHUNK, reverse);
                 let rows = rows.map_err(|error| snapshot.core().checkpoint_error(error))?;
                 rows.into_iter().map(|(key, row)| (key, Some(row))).collect()
@@ -181,32 +176,6 @@ impl Merge {
         };
         self.sources[source] = Source { done: rows.len() < CHUNK, rows };
         Ok(())
-    }
-}
-
-impl Bounds {
-    fn as_refs(&self) -> (Bound<&[u8]>, Bound<&[u8]>) {
-        (self.lower.as_ref().map(|key| &key[..]), self.upper.as_ref().map(|key| &key[..]))
-    }
-
-    fn contains(&self, key: &[u8]) -> bool {
-        use std::ops::RangeBounds;
-        RangeBounds::<[u8]>::contains(&self.as_refs(), key)
-    }
-
-    /// Moves past a key that was given out at one end.
-    fn leave(&mut self, key: &[u8], reverse: bool) {
-        *(if reverse { &mut self.upper } else { &mut self.lower }) = Bound::Excluded(key.to_vec());
-    }
-
-    /// Whether no key can be between the bounds, as far as their order tells.
-    fn is_empty(&self) -> bool {
-        let (Bound::Included(lower) | Bound::Excluded(lower)) = &self.lower else { return false };
-        let (Bound::Included(upper) | Bound::Excluded(upper)) = &self.upper else { return false };
-        lower > upper
-            || (lower == upper
-                && !(matches!(self.lower, Bound::Included(_))
-                    && matches!(self.upper, Bound::Included(_))))
     }
 }
 
@@ -224,8 +193,8 @@ impl<K: Key, V> DoubleEndedIterator for Iter<K, V> {
     }
 }
 
-impl<K, V> std::fmt::Debug for Iter<K, V> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl<K, V> fmt::Debug for Iter<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Iter").field("snapshot", &self.snapshot).finish_non_exhaustive()
     }
 }

@@ -14,6 +14,7 @@ mod payload;
 mod preread;
 mod reentrancy;
 mod request;
+mod room;
 mod sequencer;
 mod slot;
 mod snapshot;
@@ -71,7 +72,7 @@ const SEGMENTS_AT_OPEN: usize = 3;
 pub struct Engine(Arc<Handle>);
 
 impl Engine {
-    /// Opens the database in the directory `path` with the defaults of [`Builder`], or makes one.
+    /// Opens the database in the directory `path` with the defaults of [`Builder`], or makes one. Blocks and syncs.
     ///
     /// # Errors
     /// As [`Builder::open`].
@@ -79,7 +80,8 @@ impl Engine {
         Self::builder().open(path)
     }
 
-    /// Makes a database in memory, for the tests of a service.
+    /// Makes a database in memory, for the tests of a service. Every call makes another one; it is gone when it is
+    /// closed.
     ///
     /// # Errors
     /// As [`Builder::in_memory`].
@@ -114,24 +116,36 @@ impl Engine {
         Ok(Self(Arc::new(Handle::start(core)?)))
     }
 
-    /// Carries a request out, or refuses it, and blocks until the answer is durable (one write and one sync, shared
-    /// with everyone who commits at the same time). A retry under the same key gets the first answer.
+    /// Carries a request out, or refuses it ([`Outcome::Rejected`]), and blocks until the answer is durable: one write
+    /// and one sync, shared with everyone who commits at the same time. A retry under the same key gets the first
+    /// answer. May first read the checkpoint's file, prepare a segment of the log, or wait for a checkpoint to make room.
     ///
     /// # Errors
-    /// Before anything is logged: [`Error::Shape`], [`Error::Limit`], [`Error::Codec`], [`Error::KeyReused`],
-    /// [`Error::KeyspaceMismatch`], [`Error::FutureVersion`], [`Error::NotANumber`], [`Error::NoSpace`],
-    /// [`Error::Poisoned`], [`Error::Closed`], [`Error::Reentrant`]. When the write or the sync failed:
-    /// [`Error::Indeterminate`].
+    /// Nothing was logged:
+    /// - [`Error::Shape`], [`Error::Limit`], [`Error::Codec`]: the request itself is wrong
+    /// - [`Error::KeyReused`]: its key was used with another intent
+    /// - [`Error::KeyspaceMismatch`], [`Error::FutureVersion`], [`Error::NotANumber`]: it does not fit what is stored
+    /// - [`Error::NoSpace`]: the disk has no room for another segment
+    /// - [`Error::Io`], [`Error::Corruption`]: preparing a segment, or reading the checkpoint, failed
+    /// - [`Error::Poisoned`], [`Error::Closed`], [`Error::SequenceExhausted`]: the engine takes no more writes
+    /// - [`Error::Reentrant`]: called from inside a closure given to [`update`](Self::update)
+    ///
+    /// Something may have been:
+    /// - [`Error::Indeterminate`]: the write or the sync failed. The next opening decides, and a retry under the same key
+    ///   tells
+    /// - [`Error::Codec`] on a retry: the request was decided before, but its result is not a `T`
     pub fn commit<T>(&self, request: Request<T>) -> Result<Outcome<T>, Error> {
         reentrancy::check("commit")?;
         let request::Prepared { data, decode } = request.prepare()?;
         self.core().commit(data)?.decode(decode, no_rejection)
     }
 
-    /// Hands a request in without waiting for its outcome, and does no log I/O but for preparing a segment when the log
-    /// has no room. Blocks only while too much is waiting already.
+    /// Hands a request in without waiting for its outcome: a thread of the engine writes and syncs. Blocks only while
+    /// too much is waiting already, and for what a [`commit`](Self::commit) may have to do before it: reading the
+    /// checkpoint's file, preparing a segment.
     ///
-    /// The ticket gives what [`commit`](Self::commit) would.
+    /// The ticket gives what [`commit`](Self::commit) would, errors included. Requests are carried out in the order in
+    /// which one thread hands them in, whether or not anyone waits for their tickets.
     pub fn submit<T>(&self, request: Request<T>) -> Ticket<T> {
         let core = &self.0.core;
         let prepared = reentrancy::check("submit").and_then(|()| request.prepare());
@@ -151,11 +165,12 @@ impl Engine {
     }
 
     /// Runs `closure`, which reads and writes through a [`Transaction`], and commits what it wrote if all it read is
-    /// still so; else runs it again, up to 64 times. Blocks until the answer is durable.
+    /// still so; else pauses for a random while of at most 4 ms and runs it again, up to 64 times in all. After that it
+    /// gives the [`Rejection::Conflict`], which is not remembered. Blocks until the answer is durable.
     ///
-    /// `intent` is what the client asked: under the same key, the same intent gets the first answer without the closure
-    /// being run, and another one is refused. The closure must have no effects of its own, since it may run more than
-    /// once.
+    /// `intent` is what the client asked, up to 1 MiB encoded: under the same key, the same intent gets the first answer
+    /// without the closure being run, and another one is refused. The closure must have no effects of its own, since it
+    /// may run more than once. What it returns is remembered with the outcome, up to 64 KiB encoded.
     ///
     /// ```
     /// use steadfast::{Abort, Engine, IdempotencyKey, Keyspace, Outcome};
@@ -181,7 +196,8 @@ impl Engine {
     /// ```
     ///
     /// # Errors
-    /// As [`commit`](Self::commit); what the closure gave as [`Abort::Engine`]; [`Error::Panicked`].
+    /// As [`commit`](Self::commit); what the closure gave as [`Abort::Engine`]; [`Error::Panicked`] when it panicked.
+    /// Nothing is logged or remembered for either of the last two.
     pub fn update<T, R>(
         &self,
         key: IdempotencyKey,
@@ -209,7 +225,7 @@ impl Engine {
         Ok(row.map(|row| Record::decode(keyspace, &row)).transpose()?)
     }
 
-    /// Whether there is a durable record under `key`.
+    /// Whether there is a durable record under `key`. May read the checkpoint's file.
     ///
     /// # Errors
     /// As [`Snapshot::contains`]; [`Error::Closed`].
@@ -221,7 +237,22 @@ impl Engine {
         Ok(self.row(keyspace, key)?.is_some())
     }
 
-    /// The durable records under several keys, all at one entry, in the order of the keys.
+    /// The durable records under several keys, all at one entry, in the order of the keys: `None` where there is none.
+    /// May read the checkpoint's file.
+    ///
+    /// ```
+    /// use steadfast::{Engine, Expect, Keyspace, Request};
+    ///
+    /// const STOCK: Keyspace<u64, u32> = Keyspace::new("stock");
+    ///
+    /// let engine = Engine::in_memory()?;
+    /// let request = Request::unkeyed().put(&STOCK, &1, &10, Expect::Any).put(&STOCK, &2, &20, Expect::Any);
+    /// engine.commit(request)?.committed()?;
+    /// let records = engine.get_many(&STOCK, [2, 3, 1])?;
+    /// let values: Vec<_> = records.into_iter().map(|record| record.map(|record| record.value)).collect();
+    /// assert_eq!(values, [Some(20), None, Some(10)]);
+    /// # Ok::<(), steadfast::Error>(())
+    /// ```
     ///
     /// # Errors
     /// As [`Snapshot::get`]; [`Error::Closed`].
@@ -235,13 +266,13 @@ impl Engine {
         keys.into_iter().map(|key| snapshot.get(keyspace, &key)).collect()
     }
 
-    /// The durable state as it is now, for as long as the snapshot is held. Does no I/O and copies nothing.
+    /// The durable state as it is now, for as long as the snapshot is held. Does no I/O and copies no records.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         Snapshot::new(self.0.core.clone())
     }
 
-    /// How many durable records a keyspace has.
+    /// How many durable records a keyspace has; 0 for one that nothing was written to. Does not count them one by one.
     ///
     /// # Errors
     /// As [`Snapshot::len`]; [`Error::Closed`].
@@ -250,13 +281,13 @@ impl Engine {
         self.snapshot().len(keyspace)
     }
 
-    /// The names of the keyspaces there are, sorted.
+    /// The names of the keyspaces that were ever written to, sorted.
     #[must_use]
     pub fn keyspaces(&self) -> Vec<String> {
         self.snapshot().keyspaces()
     }
 
-    /// The last durable entry.
+    /// The last durable entry; 0 before the first. What is read after this call shows at least that much.
     #[must_use]
     pub fn durable_seq(&self) -> SeqNo {
         self.core().durable()
@@ -268,35 +299,56 @@ impl Engine {
         &self.core().recovery
     }
 
-    /// Writes a checkpoint now and trims the log, which shortens the next recovery. It is done by itself when there is
-    /// enough to write. Blocks while it writes and syncs.
+    /// Writes a checkpoint of everything committed before this call, and trims the log, which shortens the next recovery.
+    /// It is done by itself when there is enough to write. Blocks while it writes and syncs; others can read and write
+    /// meanwhile.
     ///
     /// # Errors
-    /// [`Error::Poisoned`], [`Error::Closed`], [`Error::Io`].
+    /// [`Error::Poisoned`] when this checkpoint could not be written, for want of space too, or an earlier write failed;
+    /// [`Error::Corruption`] when the checkpoint's file is damaged; [`Error::Closed`]; [`Error::Reentrant`] from inside a
+    /// closure given to [`update`](Self::update). Nothing durable is lost by any of them.
     pub fn checkpoint(&self) -> Result<(), Error> {
         self.check_open()?;
         reentrancy::check("checkpoint")?;
         self.core().checkpoint_now()
     }
 
-    /// Does one bounded piece of background work, if there is any: for an engine with [`Background::Manual`].
+    /// Does one bounded piece of background work: for an engine with [`Background::Manual`]. False when there was none.
     ///
     /// # Errors
-    /// As [`checkpoint`](Self::checkpoint).
+    /// As [`checkpoint`](Self::checkpoint), and [`Error::NoSpace`] or [`Error::Io`] from preparing a segment.
     #[cfg_attr(not(feature = "testing"), doc(hidden))]
     pub fn run_background_step(&self) -> Result<bool, Error> {
         self.check_open()?;
         self.core().background_step()
     }
 
-    /// Closes the engine for all of its clones: waits for what was handed in, and leaves a mark that says where the log
-    /// ended. Afterwards calls on clones give [`Error::Closed`], and the directory can be opened again. Blocks.
+    /// Closes the engine for all of its clones: waits until what was handed in is durable and a checkpoint under way is
+    /// written, and leaves a mark that says where the log ended. Afterwards calls on clones give [`Error::Closed`], and
+    /// the directory can be opened again. Blocks and syncs. On an engine that is closed already it does nothing.
     ///
-    /// Dropping the last clone does the same as far as it can, and tells nobody when it can't.
+    /// Dropping the last clone does the same as far as it can, and tells nobody when it can't. A [`Snapshot`] may be kept:
+    /// what it needs from the checkpoint's file is refused from then on, as [`Error::Closed`].
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().expect("a temporary directory");
+    /// # let dir = dir.path();
+    /// use steadfast::{Engine, Error, Keyspace, Verdict};
+    ///
+    /// const STOCK: Keyspace<u64, u32> = Keyspace::new("stock");
+    ///
+    /// let engine = Engine::open(dir)?;
+    /// let clone = engine.clone();
+    /// engine.close()?;
+    /// assert!(matches!(clone.get(&STOCK, &1), Err(Error::Closed)));
+    /// assert_eq!(Engine::open(dir)?.recovery().verdict, Verdict::Clean);
+    /// # Ok::<(), Error>(())
+    /// ```
     ///
     /// # Errors
-    /// [`Error::Poisoned`] when an earlier write failed; [`Error::Io`] when the mark could not be left. Nothing durable
-    /// is lost by either.
+    /// [`Error::Poisoned`] when an earlier write failed; [`Error::Io`] when the mark could not be left;
+    /// [`Error::Reentrant`] from inside a closure given to [`update`](Self::update). Nothing durable is lost by any of
+    /// them.
     pub fn close(self) -> Result<(), Error> {
         reentrancy::check("close")?;
         self.0.close()

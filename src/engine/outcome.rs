@@ -37,6 +37,21 @@ impl<V> Record<V> {
 }
 
 /// What came of a request. A refusal is an outcome, not an error; [`committed`](Self::committed) makes it one.
+///
+/// ```
+/// use steadfast::{Engine, Expect, IdempotencyKey, Keyspace, Outcome, Rejection, Request};
+///
+/// const STOCK: Keyspace<u64, u32> = Keyspace::new("stock");
+///
+/// let engine = Engine::in_memory()?;
+/// let key = IdempotencyKey::new("shop", "recount-1")?;
+/// match engine.commit(Request::new(key).put(&STOCK, &12, &7, Expect::Present))? {
+///     Outcome::Committed(receipt) => println!("recounted as entry {}", receipt.seq),
+///     Outcome::Rejected(Rejection::Expectation(unmet)) => assert_eq!(unmet.found, None),
+///     Outcome::Rejected(rejection) => panic!("{rejection}"),
+/// }
+/// # Ok::<(), steadfast::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[must_use]
 pub enum Outcome<T = Bytes, R = Never> {
@@ -52,7 +67,7 @@ pub enum Outcome<T = Bytes, R = Never> {
 pub struct Receipt<T = Bytes> {
     /// The entry that carried it out; every record it wrote has this version.
     pub seq: SeqNo,
-    /// When, in log time.
+    /// When, in log time: nanoseconds since the Unix epoch, as the clock was believed.
     pub time: LogTime,
     /// The result given with the request that came first under the key.
     pub result: T,
@@ -68,7 +83,8 @@ impl<T> Receipt<T> {
     }
 }
 
-/// Why a request was refused.
+/// Why a request was refused. *Remembered* means: under a key, every retry gets this very answer, whatever the state has
+/// become since; a new intent needs a new key. Without a key nothing is remembered.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Rejection<R = Never> {
@@ -82,7 +98,37 @@ pub enum Rejection<R = Never> {
     Procedure(R),
 }
 
-/// A record that is not at the version that was expected.
+/// A record that is not at the version that was expected, with the record as it is: enough to try again without reading.
+///
+/// The outcome is not remembered, so the retry goes under the same key. Give an [`intent`](crate::Request::intent) when
+/// doing so: should an earlier delivery have been carried out, the refreshed request still gets its receipt.
+///
+/// ```
+/// use steadfast::{Engine, Error, Expect, IdempotencyKey, Keyspace, Outcome, Rejection, Request};
+///
+/// const STOCK: Keyspace<u64, u32> = Keyspace::new("stock");
+///
+/// let engine = Engine::in_memory()?;
+/// engine.commit(Request::unkeyed().put(&STOCK, &12, &9, Expect::Absent))?.committed()?;
+/// let mut seen = engine.get(&STOCK, &12)?.expect("it was just written");
+/// // Somebody else is faster.
+/// engine.commit(Request::unkeyed().put(&STOCK, &12, &8, seen.version))?.committed()?;
+///
+/// let key = IdempotencyKey::new("shop", "order-1")?;
+/// let receipt = loop {
+///     let request = Request::new(key.clone()).intent(&("sell", 12u64));
+///     match engine.commit(request.put(&STOCK, &12, &(seen.value - 1), seen.version))? {
+///         Outcome::Committed(receipt) => break receipt,
+///         Outcome::Rejected(Rejection::Conflict(conflict)) => {
+///             seen = conflict.current(&STOCK)?.expect("nothing is deleted here");
+///         }
+///         Outcome::Rejected(rejection) => return Err(Error::from(rejection)),
+///     }
+/// };
+/// let stock = engine.get(&STOCK, &12)?.expect("it was just written");
+/// assert_eq!((stock.value, stock.version), (7, receipt.version()));
+/// # Ok::<(), Error>(())
+/// ```
 #[derive(Clone, PartialEq)]
 pub struct Conflict {
     inner: admission::Conflict,
@@ -170,7 +216,7 @@ impl Conflict {
         lossy(&self.inner.keyspace)
     }
 
-    /// The encoded key of the record.
+    /// The encoded key of the record; [`is_about`](Self::is_about) compares it with a typed one.
     #[must_use]
     pub fn key(&self) -> &Bytes {
         &self.inner.key
@@ -182,7 +228,7 @@ impl Conflict {
         self.inner.expected
     }
 
-    /// The version that is there; `None` for no record.
+    /// The version that was there; `None` for no record.
     #[must_use]
     pub fn found(&self) -> Option<Version> {
         self.inner.current.as_ref().map(|row| row.version)
@@ -199,11 +245,11 @@ impl Conflict {
             && encode_key(key).is_ok_and(|key| key == self.inner.key)
     }
 
-    /// The record as it is now; `None` when there is none.
+    /// The record as it was when the request was judged; `None` when there was none. Reads nothing.
     ///
     /// # Errors
-    /// [`Error::KeyspaceMismatch`] is not checked here: [`Error::Codec`] when the value does not decode as this
-    /// keyspace's, or when the conflict is about another keyspace.
+    /// [`Error::Codec`] when the conflict is about a keyspace of another name, or the value does not decode as one of
+    /// `keyspace`.
     pub fn current<K: Key, V>(
         &self,
         keyspace: &Keyspace<K, V>,

@@ -6,7 +6,9 @@ use super::{
 };
 use crate::{
     admission,
-    base::{Bytes, KeyspaceDefinition, KeyspaceId, RequestData, Row, SeqNo, WindowRow},
+    base::{
+        Bytes, KeyspaceDefinition, KeyspaceId, KeyspaceIdentity, RequestData, Row, SeqNo, WindowRow,
+    },
     checkpoint::CheckpointError,
     state::{draft::Records, fold::Fold, memtable::Memtable},
 };
@@ -68,13 +70,12 @@ impl Preread {
         view: &View,
         request: &RequestData,
     ) -> Result<(), CheckpointError> {
-        let ids = {
+        let definitions = {
             let registry = core.registry.read();
-            let definition =
-                |identity: &crate::base::KeyspaceIdentity| registry.newest(&identity.name);
+            let definition = |identity: &KeyspaceIdentity| registry.newest(&identity.name);
             request.keyspaces.iter().map(definition).collect::<Vec<_>>()
         };
-        for (identity, definition) in request.keyspaces.iter().zip(&ids) {
+        for (identity, definition) in request.keyspaces.iter().zip(&definitions) {
             // Only a keyspace that is defined or raised has its own row looked at.
             if definition.as_ref().is_none_or(|definition| definition.schema < identity.schema) {
                 self.load_record(view, KeyspaceId::DIRECTORY, &identity.name)?;
@@ -84,7 +85,7 @@ impl Preread {
             request.operations.iter().map(|operation| (operation.keyspace, &operation.key));
         let reads = request.reads.iter().map(|read| (read.keyspace, &read.key));
         for (keyspace, key) in operations.chain(reads) {
-            if let Some(definition) = &ids[usize::from(keyspace)] {
+            if let Some(definition) = &definitions[usize::from(keyspace)] {
                 self.load_record(view, definition.id, key)?;
             }
         }
@@ -108,7 +109,7 @@ impl Preread {
 impl View {
     /// The newest row the memtables know of.
     pub(super) fn newest_in_memory(&self, keyspace: KeyspaceId, key: &[u8]) -> Option<Option<Row>> {
-        self.in_memory(keyspace, key, || SeqNo::new(u64::MAX))
+        self.in_memory(keyspace, key, || SeqNo::MAX)
     }
 
     /// The row as of the entry `at` gives, as far as the memtables know.
@@ -137,11 +138,8 @@ impl Records for Newest<'_> {
         if let Some(seen) = self.fold.record(keyspace, key) {
             return Ok(seen);
         }
-        if self.preread.empty {
-            return Ok(None);
-        }
         // A keyspace that is being defined has no records in the checkpoint, and one that does not exist has none at all.
-        if keyspace >= self.preread.next_keyspace {
+        if self.preread.empty || keyspace >= self.preread.next_keyspace {
             return Ok(None);
         }
         let row = self.preread.rows.get(&(keyspace, Bytes::copy_from_slice(key)));

@@ -3,10 +3,7 @@
 use super::{error::Error, fingerprint, payload};
 use crate::{
     admission::shape::{ShapeError, check_request},
-    base::{
-        Action, Bytes, Expect, IdempotencyKey, Operation, RequestData, Verdict,
-        limits::{REQUEST_BYTES, check},
-    },
+    base::{Action, Bytes, Expect, IdempotencyKey, Operation, RequestData, Verdict},
     codec::{AsKey, Codec, CodecError, Key, Keyspace, encode_key},
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -15,7 +12,10 @@ use std::{fmt, ops::RangeInclusive};
 /// An operation as data: what to expect of some records and what to do with some, all or nothing.
 ///
 /// Expectations are judged on the state before the request; mutations apply in order; a second mutation of one record
-/// must expect [`Expect::Any`]. What does not encode, or breaks a limit, is reported by `commit` or `submit`.
+/// must expect [`Expect::Any`]. Where these methods take an expectation, a [`Version`](crate::Version) will do.
+///
+/// Building never fails: what does not encode, or breaks one of the [`limits`](crate::limits) (up to 1,024 operations,
+/// 1 MiB in all, record keys of 1 byte to 4 KiB encoded), is reported by `commit` or `submit`.
 ///
 /// ```
 /// use steadfast::{Engine, Expect, IdempotencyKey, Keyspace, Request};
@@ -54,33 +54,25 @@ pub(crate) struct Prepared<T> {
 }
 
 impl Request {
-    /// A request whose outcome is remembered under `key`.
+    /// A request whose outcome is remembered under `key`, for as long as the database exists.
     pub fn new(key: IdempotencyKey) -> Self {
         Self::with(Some(key))
     }
 
-    /// A request that is carried out each time it is delivered.
+    /// A request that is carried out each time it is delivered: after a lost answer there is no way to tell whether it was.
     pub fn unkeyed() -> Self {
         Self::with(None)
     }
 
     fn with(key: Option<IdempotencyKey>) -> Self {
-        let data = RequestData {
-            key: None,
-            keyspaces: Vec::new(),
-            operations: Vec::new(),
-            reads: Vec::new(),
-            actor: Bytes::new(),
-            correlation: Bytes::new(),
-            verdict: Verdict::Commit(Bytes::new()),
-        };
+        let data = RequestData::empty(None);
         let decode = |bytes: &[u8]| Ok(Bytes::copy_from_slice(bytes));
         Self { data, key, intent: None, first_error: None, decode }
     }
 }
 
 impl<T> Request<T> {
-    /// Sets the value of a record. The encoded value may have up to 1 MiB.
+    /// Sets the value of a record, creating it where there is none. The encoded value may have up to 1 MiB.
     pub fn put<K: Key, V>(
         mut self,
         keyspace: &Keyspace<K, V>,
@@ -106,7 +98,7 @@ impl<T> Request<T> {
         self
     }
 
-    /// Expects something of a record and leaves it as it is.
+    /// Expects something of a record and leaves it as it is: its version does not change.
     pub fn check<K: Key, V>(
         mut self,
         keyspace: &Keyspace<K, V>,
@@ -117,8 +109,9 @@ impl<T> Request<T> {
         self
     }
 
-    /// Adds to a number; a record that is not there counts as 0. A sum outside of `bounds`, or of the `i64`s, is a
-    /// refusal.
+    /// Adds to a number, whatever it is by then, so that those who add do not conflict; a record that is not there counts
+    /// as 0. A sum outside of `bounds`, or of the `i64`s, refuses the request
+    /// ([`Rejection::OutOfBounds`](crate::Rejection)).
     pub fn add<K: Key>(
         self,
         keyspace: &Keyspace<K, i64>,
@@ -146,7 +139,8 @@ impl<T> Request<T> {
 
     /// What the client asked, to tell a retry from another request under the same key. Without it, that is the
     /// operations and expectations: give the intent wherever those are computed from anything but the client's
-    /// request. It is hashed as encoded, so it must hold nothing whose order varies, such as a `HashMap`.
+    /// request. Up to 1 MiB encoded; it is hashed as encoded, so it must hold nothing whose order varies, such as a
+    /// `HashMap`.
     pub fn intent(mut self, intent: &(impl Serialize + ?Sized)) -> Self {
         match Codec::DEFAULT.encode(intent) {
             Ok(bytes) => self.intent = Some(bytes),
@@ -167,7 +161,8 @@ impl<T> Request<T> {
         self
     }
 
-    /// What a retry gets back, up to 64 KiB encoded.
+    /// What the receipt gives back, to a retry too: [`Receipt::result`](crate::Receipt), up to 64 KiB encoded. A retry must
+    /// ask for the same type.
     pub fn result<U: Serialize + DeserializeOwned>(mut self, result: &U) -> Request<U> {
         match payload::encode(result) {
             Ok(bytes) => self.data.verdict = Verdict::Commit(bytes),
@@ -226,13 +221,6 @@ pub(super) fn position<K: Key, V>(data: &mut RequestData, keyspace: &Keyspace<K,
         data.keyspaces.len() - 1
     });
     u16::try_from(position).unwrap_or(u16::MAX)
-}
-
-/// The encoded form of an intent.
-pub(super) fn encode_intent(intent: &(impl Serialize + ?Sized)) -> Result<Bytes, Error> {
-    let bytes = Codec::DEFAULT.encode(intent)?;
-    check("intent bytes", bytes.len(), 0, REQUEST_BYTES)?;
-    Ok(bytes)
 }
 
 impl<T> fmt::Debug for Request<T> {

@@ -6,15 +6,14 @@ use super::{
     outcome::Answer,
     slot::Slot,
 };
-use crate::base::{Entry, LogTime};
 use crate::{
-    base::SeqNo,
+    base::{Entry, LogTime, SeqNo},
     checkpoint::Reader,
-    format::{entry, group::HEADER},
+    format::{blocks, entry, group::HEADER},
     log::{
         Position,
-        segments::Segment,
-        writer::{Sealing, room_in},
+        segments::{FIRST_BYTES, Segment},
+        writer::{Sealing, Writer, room_in},
     },
     state::{digest::StateDigest, fold::Fold, memtable::Memtable},
 };
@@ -129,8 +128,7 @@ impl Poison {
 }
 
 impl Pending {
-    pub(super) fn new(buffer: Vec<u8>) -> Self {
-        let mut buffer = buffer;
+    fn new(mut buffer: Vec<u8>) -> Self {
         buffer.clear();
         buffer.resize(HEADER, 0);
         Self { buffer, first_seq: SeqNo::new(0), entries: 0, parked: Vec::new() }
@@ -151,6 +149,37 @@ impl Pending {
 }
 
 impl Sequencer {
+    /// The sequencer of a database that was just opened.
+    pub(super) fn new(
+        fold: Fold,
+        base: Arc<Reader>,
+        next_seq: SeqNo,
+        writer: &Writer,
+        log_bytes: u64,
+        segment_bytes: u64,
+    ) -> Self {
+        let room = writer.room();
+        Self {
+            durable: fold.applied,
+            fold,
+            base,
+            next_seq,
+            pending: Pending::new(Vec::new()),
+            in_flight: None,
+            led: false,
+            poison: None,
+            closed: false,
+            freeze_wanted: false,
+            frozen: None,
+            buffer: Vec::new(),
+            room,
+            low_room: room / 2,
+            spare: None,
+            next_segment: (writer.next_segment(), FIRST_BYTES.min(segment_bytes)),
+            log_bytes,
+        }
+    }
+
     /// Parks a reply with the group after which all it saw is durable; gives it back when that is so already.
     pub(super) fn park(&mut self, parked: Parked) -> Option<Parked> {
         if self.pending.entries > 0 {
@@ -212,8 +241,13 @@ impl Sequencer {
 
     /// Whether the group being filled would still fit on the disk with `bytes` more.
     pub(super) fn fits(&self, bytes: usize) -> bool {
-        let needed = padded(self.pending.buffer.len() + bytes);
+        let needed = self.needed(bytes);
         needed <= self.room || needed <= self.spare_room()
+    }
+
+    /// What the group being filled would take up on the disk with `bytes` more.
+    pub(super) fn needed(&self, bytes: usize) -> u64 {
+        blocks((self.pending.buffer.len() + bytes) as u64)
     }
 
     /// Bytes that fit into the spare segment; 0 without one.
@@ -235,7 +269,7 @@ impl Sequencer {
 
     /// Sets room aside for a group; gives the spare segment out if the group is to begin it.
     fn reserve(&mut self, group: usize) -> Option<Segment> {
-        let needed = padded(group);
+        let needed = blocks(group as u64);
         if needed <= self.room {
             self.room -= needed;
             return None;
@@ -244,9 +278,4 @@ impl Sequencer {
         (self.room, self.low_room) = (room.saturating_sub(needed), room / 2);
         self.spare.take()
     }
-}
-
-/// Length on disk of a group in a buffer of `bytes` bytes.
-pub(super) fn padded(bytes: usize) -> u64 {
-    crate::format::blocks(bytes as u64)
 }

@@ -11,6 +11,9 @@ use std::{
     task::{Poll, Waker},
 };
 
+/// What a ticket says that is asked again.
+pub(super) const TAKEN: &str = "a ticket was asked after it had given its outcome";
+
 type Reply = Result<Answer, Error>;
 
 /// One caller's place. Filled exactly once.
@@ -84,6 +87,7 @@ impl Slot {
                     *state = State::Taken;
                     return Woken::Reply(reply);
                 }
+                State::Taken => panic!("{TAKEN}"),
                 _ => self.changed.wait(&mut state),
             }
         }
@@ -94,11 +98,25 @@ impl Slot {
         let mut state = self.state.lock();
         match std::mem::replace(&mut *state, State::Taken) {
             State::Filled(reply) => Poll::Ready(reply),
-            State::Taken => panic!("a ticket was polled after it had given its outcome"),
+            State::Taken => panic!("{TAKEN}"),
             _ => {
                 *state = State::Polled(waker.clone());
                 Poll::Pending
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[should_panic(expected = "after it had given its outcome")]
+    fn nobody_waits_for_an_answer_that_was_given() {
+        let slot = Slot::new(false);
+        slot.fill(Err(Error::Closed));
+        assert!(slot.poll(Waker::noop()).is_ready());
+        let _ = slot.wait();
     }
 }

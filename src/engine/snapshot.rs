@@ -15,7 +15,8 @@ use std::{fmt, sync::Arc};
 
 /// The durable state at one entry, unchanged for as long as it is held, and never in the way of a writer.
 ///
-/// It keeps what it shows: the memory of records written over meanwhile, and their pages in the checkpoint.
+/// It keeps what it shows: the memory of records written over meanwhile, and their pages in the checkpoint's file. So
+/// don't hold one longer than needed. Cloning it is cheap.
 #[derive(Clone)]
 pub struct Snapshot(Arc<Inner>);
 
@@ -45,7 +46,7 @@ impl Snapshot {
         Self(Arc::new(inner))
     }
 
-    /// The last entry this shows.
+    /// The last entry this shows; 0 before the first.
     #[must_use]
     pub fn seq(&self) -> SeqNo {
         self.0.seq
@@ -55,7 +56,8 @@ impl Snapshot {
     ///
     /// # Errors
     /// [`Error::KeyspaceMismatch`], [`Error::Codec`] when the value is not one of this type, [`Error::Limit`] for an
-    /// impossible key, [`Error::Corruption`] or [`Error::Io`] from the checkpoint.
+    /// impossible key, [`Error::Corruption`] or [`Error::Io`] from the checkpoint, [`Error::Closed`] when it was closed
+    /// with the engine.
     pub fn get<K: Key, V>(
         &self,
         keyspace: &Keyspace<K, V>,
@@ -67,7 +69,7 @@ impl Snapshot {
         Ok(row.map(|row| Record::decode(keyspace, &row)).transpose()?)
     }
 
-    /// Whether there is a record under `key`.
+    /// Whether there is a record under `key`. May read the checkpoint's file.
     ///
     /// # Errors
     /// As [`get`](Self::get), except that the value is not decoded.
@@ -82,9 +84,40 @@ impl Snapshot {
     }
 
     /// The records of a range of keys, ascending; descending with `.rev()`. A range that ends before it starts is
-    /// empty.
+    /// empty. Reads nothing before the first item is asked for, then 64 records at a time.
     ///
-    /// An error of the keyspace comes as the first item.
+    /// Errors come as items, as [`get`](Self::get) gives them; after one the iteration ends.
+    ///
+    /// ```
+    /// use std::ops::Bound;
+    /// use steadfast::{Engine, Expect, Keyspace, Request};
+    ///
+    /// const STOCK: Keyspace<(u32, u64), u32> = Keyspace::new("stock"); // (store, product) -> units
+    ///
+    /// let engine = Engine::in_memory()?;
+    /// let request = Request::unkeyed()
+    ///     .put(&STOCK, &(4, 10), &1, Expect::Any)
+    ///     .put(&STOCK, &(4, 12), &2, Expect::Any)
+    ///     .put(&STOCK, &(5, 10), &3, Expect::Any);
+    /// engine.commit(request)?.committed()?;
+    ///
+    /// let snapshot = engine.snapshot();
+    /// let mut units = Vec::new();
+    /// for item in snapshot.range(&STOCK, (4, 0)..(5, 0)) {
+    ///     let (_, record) = item?;
+    ///     units.push(record.value);
+    /// }
+    /// assert_eq!(units, [1, 2]);
+    ///
+    /// let last = snapshot.range(&STOCK, ..).rev().next().transpose()?;
+    /// assert_eq!(last.map(|(key, _)| key), Some((5, 10)));
+    ///
+    /// // A page that goes on after the key the one before ended with.
+    /// let after = (Bound::Excluded((4, 10)), Bound::Unbounded);
+    /// let page: Result<Vec<_>, _> = snapshot.range(&STOCK, after).take(100).collect();
+    /// assert_eq!(page?.len(), 2);
+    /// # Ok::<(), steadfast::Error>(())
+    /// ```
     pub fn range<K: Key, V>(
         &self,
         keyspace: &Keyspace<K, V>,
@@ -94,9 +127,29 @@ impl Snapshot {
     }
 
     /// The records whose keys begin with `prefix`: leading elements of a tuple, or the start of a string or byte
-    /// string. Ascending; descending with `.rev()`.
+    /// string. Otherwise as [`range`](Self::range).
     ///
-    /// An error of the keyspace comes as the first item.
+    /// ```
+    /// use steadfast::{Engine, Expect, Keyspace, Request};
+    ///
+    /// const STOCK: Keyspace<(u32, u64), u32> = Keyspace::new("stock");
+    /// const USERS: Keyspace<String, u32> = Keyspace::new("users");
+    ///
+    /// let engine = Engine::in_memory()?;
+    /// let request = Request::unkeyed()
+    ///     .put(&STOCK, &(4, 10), &1, Expect::Any)
+    ///     .put(&STOCK, &(4, 12), &2, Expect::Any)
+    ///     .put(&STOCK, &(5, 10), &3, Expect::Any)
+    ///     .put(&USERS, "ann", &1, Expect::Any)
+    ///     .put(&USERS, "anna", &2, Expect::Any);
+    /// engine.commit(request)?.committed()?;
+    ///
+    /// let snapshot = engine.snapshot();
+    /// let store: Result<Vec<_>, _> = snapshot.prefix(&STOCK, (4,)).map(|item| Ok(item?.0)).collect();
+    /// assert_eq!(store.map_err(|error: steadfast::Error| error)?, [(4, 10), (4, 12)]);
+    /// assert_eq!(snapshot.prefix(&USERS, "ann").count(), 2);
+    /// # Ok::<(), steadfast::Error>(())
+    /// ```
     pub fn prefix<K: Key, V>(
         &self,
         keyspace: &Keyspace<K, V>,
@@ -105,10 +158,10 @@ impl Snapshot {
         self.iter(keyspace, ByteRange::of_prefix(&prefix))
     }
 
-    /// How many records a keyspace has. Does not count them one by one.
+    /// How many records a keyspace has; 0 for one that nothing was written to. Does not count them one by one.
     ///
     /// # Errors
-    /// [`Error::KeyspaceMismatch`], [`Error::Corruption`] or [`Error::Io`] from the checkpoint.
+    /// [`Error::KeyspaceMismatch`]; [`Error::Corruption`], [`Error::Io`] or [`Error::Closed`] from the checkpoint.
     pub fn len<K: Key, V>(&self, keyspace: &Keyspace<K, V>) -> Result<u64, Error> {
         let Some(id) = self.keyspace(keyspace)? else { return Ok(0) };
         let Inner { core, view, seq } = &*self.0;
@@ -116,7 +169,7 @@ impl Snapshot {
         known.map_or_else(|| view.base.count(id).map_err(|error| core.checkpoint_error(error)), Ok)
     }
 
-    /// The names of the keyspaces there are, sorted.
+    /// The names of the keyspaces that were written to by then, sorted.
     #[must_use]
     pub fn keyspaces(&self) -> Vec<String> {
         let registry = self.0.core.registry.read();

@@ -4,7 +4,7 @@ use super::{
     core::Core,
     error::Error,
     outcome::{Answer, Outcome},
-    slot::Slot,
+    slot::{Slot, TAKEN},
 };
 use crate::{
     base::{Bytes, Never},
@@ -20,7 +20,45 @@ use std::{
 
 /// The promise of an outcome: a `Future` for any executor, or [`wait`](Self::wait) for none.
 ///
-/// Dropping it cancels nothing: the request is carried out all the same.
+/// Dropping it cancels nothing: the request is carried out all the same. The outcome is given once it is durable.
+///
+/// ```
+/// use std::{
+///     future::Future,
+///     pin::pin,
+///     sync::Arc,
+///     task::{Context, Poll, Wake, Waker},
+///     thread::{self, Thread},
+/// };
+/// use steadfast::{Engine, Expect, Keyspace, Request};
+///
+/// /// The least of executors: one future, on this thread.
+/// fn block_on<F: Future>(future: F) -> F::Output {
+///     struct Unpark(Thread);
+///     impl Wake for Unpark {
+///         fn wake(self: Arc<Self>) {
+///             self.0.unpark();
+///         }
+///     }
+///     let waker = Waker::from(Arc::new(Unpark(thread::current())));
+///     let mut future = pin!(future);
+///     loop {
+///         match future.as_mut().poll(&mut Context::from_waker(&waker)) {
+///             Poll::Ready(output) => return output,
+///             Poll::Pending => thread::park(),
+///         }
+///     }
+/// }
+///
+/// const STOCK: Keyspace<u64, u32> = Keyspace::new("stock");
+///
+/// let engine = Engine::in_memory()?;
+/// let first = engine.submit(Request::unkeyed().put(&STOCK, &1, &10, Expect::Absent));
+/// let second = engine.submit(Request::unkeyed().put(&STOCK, &2, &20, Expect::Absent));
+/// let receipt = block_on(async { first.await?.committed().map_err(steadfast::Error::from) })?;
+/// assert!(receipt.seq < second.wait()?.committed()?.seq);
+/// # Ok::<(), steadfast::Error>(())
+/// ```
 #[must_use = "dropping a ticket does not undo the request"]
 pub struct Ticket<T = Bytes, R = Never> {
     place: Place,
@@ -51,13 +89,16 @@ impl<T, R> Ticket<T, R> {
         Self { place: Place::Parked { core, slot }, decode, rejection }
     }
 
-    /// Blocks until the outcome is durable. May write a group of requests itself.
+    /// Blocks until the outcome is durable. May write and sync a group of requests itself.
     ///
     /// # Errors
     /// As [`Engine::commit`](crate::Engine::commit).
+    ///
+    /// # Panics
+    /// When it was polled before and gave its outcome then.
     pub fn wait(self) -> Result<Outcome<T, R>, Error> {
         let answer = match self.place {
-            Place::Answered(answer) => *answer.expect("a ticket is waited for once"),
+            Place::Answered(answer) => *answer.expect(TAKEN),
             Place::Parked { core, slot } => {
                 // First, so that whoever hands the lead on from here can hand it to this caller.
                 slot.block();
@@ -79,9 +120,7 @@ impl<T, R> Future for Ticket<T, R> {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let (decode, rejection) = (self.decode, self.rejection);
         let answer = match &mut self.place {
-            Place::Answered(answer) => {
-                *answer.take().expect("a ticket was polled after it had given its outcome")
-            }
+            Place::Answered(answer) => *answer.take().expect(TAKEN),
             Place::Parked { slot, .. } => match slot.poll(context.waker()) {
                 Poll::Ready(answer) => answer,
                 Poll::Pending => return Poll::Pending,

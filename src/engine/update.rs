@@ -6,15 +6,17 @@ use super::{
     fingerprint,
     outcome::{Answer, Outcome, Record},
     payload, reentrancy,
-    request::{encode_intent, position},
+    request::position,
+    snapshot::keyspace_at,
 };
 use crate::{
-    admission::{keyspaces::compare, shape::check_request},
+    admission::shape::check_request,
     base::{
-        Action, Bytes, Expect, IdempotencyKey, Never, Operation, Read, RequestData, Row, Verdict,
+        Action, Bytes, Expect, IdempotencyKey, LogTime, Never, Operation, Read, RequestData, Row,
+        SeqNo, Verdict, Version,
         limits::{OPERATIONS, check},
     },
-    codec::{self, AsKey, Key, Keyspace, encode_key},
+    codec::{self, AsKey, Codec, Key, Keyspace, encode_key},
 };
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
@@ -60,9 +62,11 @@ impl Transaction<'_> {
     /// The record under `key`; `None` when there is none. After a write of this transaction's own, its value with the
     /// version, time and actor that were there before (version 0 for none).
     ///
+    /// Reads the same each time within one run. May read the checkpoint's file.
+    ///
     /// # Errors
-    /// [`Error::KeyspaceMismatch`], [`Error::Codec`], [`Error::Limit`] for an impossible key or the 1,025th operation,
-    /// [`Error::Corruption`] or [`Error::Io`] from the checkpoint.
+    /// [`Error::KeyspaceMismatch`], [`Error::Codec`], [`Error::Limit`] for an impossible key or the 1,025th record read
+    /// or operation, [`Error::Corruption`] or [`Error::Io`] from the checkpoint.
     pub fn get<K: Key, V>(
         &mut self,
         keyspace: &Keyspace<K, V>,
@@ -75,10 +79,12 @@ impl Transaction<'_> {
         Ok(row.map(|row| Record::decode(keyspace, &row)).transpose()?)
     }
 
-    /// Sets the value of a record.
+    /// Sets the value of a record, up to 1 MiB encoded. It is conditional on what was read, and on nothing if the record
+    /// was not.
     ///
     /// # Errors
-    /// [`Error::Codec`], [`Error::Limit`].
+    /// [`Error::Codec`] when the value does not encode; [`Error::Limit`] for a value, a key or a number of operations
+    /// beyond it.
     pub fn put<K: Key, V>(
         &mut self,
         keyspace: &Keyspace<K, V>,
@@ -92,7 +98,7 @@ impl Transaction<'_> {
     /// Removes a record, if it is there.
     ///
     /// # Errors
-    /// [`Error::Limit`].
+    /// [`Error::Limit`] for an impossible key or the 1,025th record read or operation.
     pub fn delete<K: Key, V>(
         &mut self,
         keyspace: &Keyspace<K, V>,
@@ -105,7 +111,7 @@ impl Transaction<'_> {
     /// not there counts as 0; a sum outside of `bounds` refuses the whole update.
     ///
     /// # Errors
-    /// [`Error::Limit`].
+    /// [`Error::Limit`] for an impossible key or the 1,025th record read or operation.
     pub fn add<K: Key>(
         &mut self,
         keyspace: &Keyspace<K, i64>,
@@ -201,26 +207,23 @@ fn written(before: Option<&Row>, schema: u32, value: Bytes) -> Row {
     let blank = || Row {
         value: Bytes::new(),
         schema,
-        version: crate::base::Version::new(0),
-        created: crate::base::Version::new(0),
-        time: crate::base::LogTime::new(0),
+        version: Version::new(0),
+        created: Version::new(0),
+        time: LogTime::new(0),
         actor: Bytes::new(),
     };
     Row { value, schema, ..before.cloned().unwrap_or_else(blank) }
 }
 
+/// The newest row of a record, durable or not.
 fn newest<K: Key, V>(
     core: &Core,
     keyspace: &Keyspace<K, V>,
     key: &[u8],
 ) -> Result<Option<Row>, Error> {
-    let stored = core.registry.read().newest(keyspace.name().as_bytes());
-    let Some(stored) = stored else { return Ok(None) };
-    if let Some(differs) = compare(&keyspace.identity(), &stored) {
-        return Err(Error::KeyspaceMismatch { name: keyspace.name().into(), differs });
-    }
+    let Some(id) = keyspace_at(core, keyspace, SeqNo::MAX)? else { return Ok(None) };
     let view = core.view.read().clone();
-    view.row(core, stored.id, key, || crate::base::SeqNo::new(u64::MAX))
+    view.row(core, id, key, || SeqNo::MAX)
 }
 
 /// Runs a closure until what it read is still so when it is sequenced.
@@ -234,7 +237,8 @@ where
     T: Serialize + DeserializeOwned,
     R: Serialize + DeserializeOwned,
 {
-    let blank = blank(key, &encode_intent(intent)?);
+    let fingerprint = fingerprint::of_intent(&Codec::DEFAULT.encode(intent)?);
+    let blank = RequestData::empty(Some((key.clone(), fingerprint)));
     for attempt in 1.. {
         let answer = match core.probe(&blank)? {
             Some(answer) => answer,
@@ -254,19 +258,6 @@ where
         return answer.decode(payload::decode, payload::decode);
     }
     unreachable!("the last attempt returns")
-}
-
-/// A request that has nothing but its key.
-fn blank(key: &IdempotencyKey, intent: &[u8]) -> RequestData {
-    RequestData {
-        key: Some((key.clone(), fingerprint::of_intent(intent))),
-        keyspaces: Vec::new(),
-        operations: Vec::new(),
-        reads: Vec::new(),
-        actor: Bytes::new(),
-        correlation: Bytes::new(),
-        verdict: Verdict::Commit(Bytes::new()),
-    }
 }
 
 /// Runs the closure once, and makes a request of what it did.

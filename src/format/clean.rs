@@ -5,7 +5,7 @@
 //! | magic | uuid | g | segment | end | chain | crc |
 //! ```
 
-use super::{bytes::Reader, crc};
+use super::{checked_fields, crc};
 
 const MAGIC: &[u8; 8] = b"STEADCLN";
 pub(crate) const BYTES: usize = 84;
@@ -38,11 +38,7 @@ impl Clean {
 
     /// `None` when the bytes are damaged.
     pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
-        let (body, sum) = bytes.split_at_checked(BYTES - 4)?;
-        if sum != crc(0, body).to_le_bytes() {
-            return None;
-        }
-        let mut reader = Reader::new(body.strip_prefix(MAGIC)?);
+        let mut reader = checked_fields(bytes, MAGIC, BYTES)?;
         Some(Self {
             uuid: reader.u128()?,
             g: reader.u64()?,

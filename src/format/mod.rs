@@ -28,5 +28,13 @@ pub(crate) fn crc(seed: u128, bytes: &[u8]) -> u32 {
     hasher.finalize()
 }
 
+/// The fields between the magic number that begins a small file and the CRC that ends it; `None` when the bytes are
+/// damaged.
+fn checked_fields<'a>(bytes: &'a [u8], magic: &[u8], length: usize) -> Option<bytes::Reader<'a>> {
+    let (body, sum) = bytes.split_last_chunk().filter(|_| bytes.len() == length)?;
+    let fields = body.strip_prefix(magic).filter(|_| *sum == crc(0, body).to_le_bytes())?;
+    Some(bytes::Reader::new(fields))
+}
+
 #[cfg(test)]
 mod tests;

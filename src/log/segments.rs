@@ -1,7 +1,7 @@
 //! The segments of a directory: finding them, preparing new ones.
 
 use crate::{
-    disk::{Disk, File, ListedKind},
+    disk::{Disk, File, ListedKind, remove_if_there},
     format::{
         self, VERSION,
         names::{self, SegmentName},
@@ -9,6 +9,9 @@ use crate::{
     },
 };
 use std::{collections::BTreeMap, io, sync::Arc};
+
+/// Length of the segment that an opening begins with: one that writes little shall cost little.
+pub(crate) const FIRST_BYTES: u64 = 1 << 20;
 
 /// An open segment whose header is whole.
 #[derive(Clone, Debug)]
@@ -119,10 +122,7 @@ pub(crate) fn prepare(
 ) -> io::Result<Segment> {
     const CHUNK: usize = 1 << 20;
     let path = names::spare(number);
-    match disk.remove(&path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
+    remove_if_there(disk, &path)?;
     let file = disk.create(&path)?;
     let header =
         SegmentHeader { version: VERSION, uuid, number, bytes: format::blocks(bytes), nonce };

@@ -10,7 +10,7 @@
 //!
 //! An error while reading is neither; it never reaches this table.
 
-use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// What vouches for the first invalid position.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,9 +26,8 @@ pub(crate) struct Evidence {
 }
 
 /// Why an invalid position is damage that a power cut cannot have caused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub enum Vouch {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Vouch {
     /// The checkpoint holds the effects of this group.
     Checkpoint {
         /// The last group it holds.
@@ -61,8 +60,8 @@ pub(crate) fn verdict(evidence: &Evidence) -> Option<Vouch> {
         .or(later.map(|g| Vouch::Later { g }))
 }
 
-impl std::fmt::Display for Vouch {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Vouch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Checkpoint { g } => write!(f, "the checkpoint was made at group {g}"),
             Self::Clean { g } => write!(f, "the database was closed at group {g}"),

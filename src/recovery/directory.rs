@@ -4,7 +4,7 @@ use super::error::OpenError;
 use crate::{
     base::{Epoch, LogTime, SeqNo},
     checkpoint::{Checkpoint, CheckpointError, Meta},
-    disk::{Disk, Entropy, Listed, ListedKind},
+    disk::{Disk, Entropy, File, Listed, ListedKind, remove_if_there},
     format::{
         BLOCK, VERSION,
         clean::{self, Clean},
@@ -15,7 +15,7 @@ use crate::{
     log::segments,
     state::digest::{self, StateDigest},
 };
-use std::io;
+use std::{io, sync::Arc};
 
 /// Length of the first segment of all, which holds no groups: its absence shows that the log was removed.
 const GENESIS_BYTES: u64 = DATA + BLOCK;
@@ -81,10 +81,7 @@ fn read_small(disk: &dyn Disk, name: &str, bytes: usize) -> Result<Vec<u8>, Open
 }
 
 /// Opens a file of ours; one that is not a plain file with one name is damage.
-pub(crate) fn open(
-    disk: &dyn Disk,
-    name: &str,
-) -> Result<std::sync::Arc<dyn crate::disk::File>, OpenError> {
+pub(crate) fn open(disk: &dyn Disk, name: &str) -> Result<Arc<dyn File>, OpenError> {
     disk.open(name).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => OpenError::corrupt(name, "the file is missing"),
         io::ErrorKind::InvalidInput => OpenError::corrupt(name, error.to_string()),
@@ -203,13 +200,6 @@ fn create(
     disk.rename(names::IDENTITY_NEW, names::IDENTITY).map_err(io())?;
     disk.sync_dir("").map_err(io())?;
     Ok(identity)
-}
-
-pub(crate) fn remove_if_there(disk: &dyn Disk, name: &str) -> io::Result<()> {
-    match disk.remove(name) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        other => other,
-    }
 }
 
 fn empty(uuid: u128) -> Meta {

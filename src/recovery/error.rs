@@ -1,8 +1,10 @@
 //! Why a directory was not opened.
 
-use crate::{base::SeqNo, format::names};
 use crate::{
+    base::SeqNo,
     checkpoint::CheckpointError,
+    disk,
+    format::names,
     log::{scan::ScanError, segments::SegmentFault, verdict::Vouch},
 };
 use std::io;
@@ -32,9 +34,8 @@ pub(crate) struct Corruption {
 impl OpenError {
     pub(crate) fn io(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
         let what = what.into();
-        move |error| match error.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::NoSpace { what },
-            _ => Self::Io { what, error },
+        move |error| {
+            if disk::is_full(&error) { Self::NoSpace { what } } else { Self::Io { what, error } }
         }
     }
 

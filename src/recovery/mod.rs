@@ -16,8 +16,8 @@ pub use report::{Phases, RecoveryReport, TornTail, Verdict};
 
 use crate::{
     base::{Epoch, SeqNo, limits::UNSYNCED_ENTRIES},
-    checkpoint::{self, Checkpoint, Meta, Reader},
-    disk::{Clock, Disk, Entropy, Lock},
+    checkpoint::{self, Checkpoint, Meta, Reader, Verified},
+    disk::{Clock, Disk, Entropy, Lock, remove_if_there},
     format::{VERSION, names},
     log::{
         Position,
@@ -30,9 +30,6 @@ use crate::{
 use directory::Directory;
 use replay::Replay;
 use std::{collections::BTreeMap, io, sync::Arc};
-
-/// The segment that an opening begins with is small: an opening that writes little shall cost little.
-const FIRST_SEGMENT_BYTES: u64 = 1 << 20;
 
 /// The machine, as the engine sees it.
 #[derive(Clone, Debug)]
@@ -103,31 +100,11 @@ fn plan(
     watch: &mut Watch<'_>,
 ) -> Result<Plan, OpenError> {
     let uuid = directory.identity.uuid;
-    checkpoint.check_pages().map_err(OpenError::checkpoint)?;
-    let reader = checkpoint.reader().map_err(OpenError::checkpoint)?;
+    let (reader, fold, verified) = verify(checkpoint, uuid)?;
     let meta = reader.meta().clone();
-    check_meta(&meta, uuid)?;
-    let mut fold = start::fold(&meta, &reader).map_err(OpenError::checkpoint)?;
-    let verified =
-        checkpoint::verify(&reader, &mut fold.hasher, |_| {}).map_err(OpenError::checkpoint)?;
-    if meta.digest_version == digest::VERSION && verified.digest != meta.digest {
-        return Err(OpenError::corrupt(
-            names::CHECKPOINT,
-            "its rows do not have the state digest it records",
-        ));
-    }
     let checkpoint_us = watch.lap();
 
-    let listing = directory::list_segments(disk)?;
-    if let Some(foreign) = listing.foreign.first() {
-        let what = "a file that is not ours is among the segments";
-        return Err(OpenError::corrupt(&format!("{}/{foreign}", names::SEGMENTS), what));
-    }
-    if let Some(newest) =
-        listing.newest.iter().max().filter(|newest| !listing.named.contains(newest))
-    {
-        return Err(OpenError::corrupt(&names::segment(*newest), "the file is missing"));
-    }
+    let listing = list_ours(disk)?;
     let lowest = lowest_needed(&listing.named, meta.trim);
     let segments = segments::open(disk, uuid, lowest, &listing.named)?;
     let known = Known {
@@ -157,6 +134,37 @@ fn plan(
         phases: Phases { settle_us: 0, checkpoint_us, log_us: watch.lap(), apply_us: 0 },
     };
     Ok(Plan { directory, fold, reader, scanned, segments, listing, report })
+}
+
+/// Verifies all of the checkpoint; the fold stands where it does.
+fn verify(
+    checkpoint: &mut Checkpoint,
+    uuid: u128,
+) -> Result<(Arc<Reader>, Fold, Verified), OpenError> {
+    checkpoint.check_pages().map_err(OpenError::checkpoint)?;
+    let reader = checkpoint.reader().map_err(OpenError::checkpoint)?;
+    let meta = reader.meta();
+    check_meta(meta, uuid)?;
+    let mut fold = start::fold(meta, &reader).map_err(OpenError::checkpoint)?;
+    let verified =
+        checkpoint::verify(&reader, &mut fold.hasher, |_| {}).map_err(OpenError::checkpoint)?;
+    if meta.digest_version == digest::VERSION && verified.digest != meta.digest {
+        let what = "its rows do not have the state digest it records";
+        return Err(OpenError::corrupt(names::CHECKPOINT, what));
+    }
+    Ok((reader, fold, verified))
+}
+
+/// Lists the segments, among which nothing else may be.
+fn list_ours(disk: &dyn Disk) -> Result<segments::Listing, OpenError> {
+    let listing = directory::list_segments(disk)?;
+    match listing.foreign.first() {
+        None => Ok(listing),
+        Some(foreign) => {
+            let what = "a file that is not ours is among the segments";
+            Err(OpenError::corrupt(&format!("{}/{foreign}", names::SEGMENTS), what))
+        }
+    }
 }
 
 /// Where the log begins: the lowest of the segments that follow each other up to the last, but for those the checkpoint
@@ -245,7 +253,7 @@ fn apply(
     );
     if after_crash {
         let source = Source { disk: disk.clone(), entropy: machine.entropy.clone(), uuid };
-        let bytes = FIRST_SEGMENT_BYTES.min(segment_bytes);
+        let bytes = segments::FIRST_BYTES.min(segment_bytes);
         let io = || OpenError::io("beginning a segment");
         let segment = source.prepare(writer.next_segment(), bytes, 0).map_err(io())?;
         writer.begin(segment, next_seq).map_err(io())?;
@@ -286,8 +294,8 @@ fn clear(disk: &dyn Disk, listing: &segments::Listing, trim: u64) -> io::Result<
     for name in listing.spares.iter().cloned().chain(trimmed).chain(notes) {
         disk.remove(&name)?;
     }
-    directory::remove_if_there(disk, names::IDENTITY_NEW)?;
-    directory::remove_if_there(disk, names::CLEAN_NEW)
+    remove_if_there(disk, names::IDENTITY_NEW)?;
+    remove_if_there(disk, names::CLEAN_NEW)
 }
 
 /// Measures phases.

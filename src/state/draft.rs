@@ -1,10 +1,12 @@
 //! What an entry does to each record it touches, worked out before anything is changed.
 
-use crate::base::{
-    self, Action, Bytes, KeyspaceDefinition, KeyspaceId, KeyspaceRef, LogTime, Operation, Row,
-    SeqNo, StoredOutcome, Version,
+use crate::{
+    base::{
+        Action, Bytes, Entry, KeyspaceDefinition, KeyspaceId, KeyspaceRef, LogTime, Operation, Row,
+        SeqNo, StoredOutcome, Version,
+    },
+    format::keyspace,
 };
-use crate::format::keyspace;
 use std::collections::BTreeMap;
 
 /// With more records than this an index finds them; up to here a look at each is faster.
@@ -56,10 +58,7 @@ impl Draft {
     }
 
     /// The changes of a committed entry; none of a refused one.
-    pub(crate) fn changes<R: Records>(
-        entry: &base::Entry,
-        records: &R,
-    ) -> Result<Vec<Change>, R::Error> {
+    pub(crate) fn changes<R: Records>(entry: &Entry, records: &R) -> Result<Vec<Change>, R::Error> {
         if let StoredOutcome::Rejected(_) = entry.outcome {
             return Ok(Vec::new());
         }

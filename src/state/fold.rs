@@ -6,8 +6,10 @@ use super::{
     memtable::{Horizon, Memtable, Seen},
     registry::Registry,
 };
-use crate::base::{Entry, KeyspaceDefinition, KeyspaceId, LogTime, Row, SeqNo, WindowRow};
-use crate::format::keyspace;
+use crate::{
+    base::{Entry, KeyspaceDefinition, KeyspaceId, LogTime, Row, SeqNo, WindowRow},
+    format::keyspace,
+};
 use parking_lot::RwLock;
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -29,7 +31,7 @@ pub(crate) struct Fold {
 impl Fold {
     /// The newest row of a record, as far as the memtables know.
     pub(crate) fn record(&self, keyspace: KeyspaceId, key: &[u8]) -> Option<Seen> {
-        let newest = || SeqNo::new(u64::MAX);
+        let newest = || SeqNo::MAX;
         self.active
             .record(keyspace, key, newest)
             .or_else(|| self.frozen.as_ref()?.record(keyspace, key, newest))

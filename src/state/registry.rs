@@ -44,7 +44,7 @@ impl Registry {
 
     /// The newest definition of `name`.
     pub(crate) fn newest(&self, name: &[u8]) -> Option<KeyspaceDefinition> {
-        self.at(name, SeqNo::new(u64::MAX))
+        self.at(name, SeqNo::MAX)
     }
 
     /// All definitions after the entry `seq`, by name.

@@ -2,6 +2,7 @@
 
 use steadfast::{
     Engine, Error, Expect, IdempotencyKey, Keyspace, Outcome, Rejection, Request, Verdict,
+    testing::{SimClock, SimDisk},
 };
 
 const ACCOUNTS: Keyspace<String, i64> = Keyspace::new("accounts");
@@ -107,4 +108,25 @@ fn a_closed_engine_says_so() {
     assert!(matches!(clone.get(&ACCOUNTS, "alice"), Err(Error::Closed)));
     let put = clone.commit(Request::unkeyed().put(&ACCOUNTS, "alice", &1, Expect::Any));
     assert!(matches!(put, Err(Error::Closed)));
+}
+
+#[test]
+fn log_time_follows_the_clock_forward_and_never_back() {
+    let (disk, clock) = (SimDisk::new(), SimClock::new(1_000_000, 0));
+    let open = || Engine::builder().clock(clock.clone()).open_on(disk.clone()).unwrap();
+    let time = |engine: &Engine| {
+        let request = Request::unkeyed().add(&ACCOUNTS, "alice", 1, 0..=9);
+        engine.commit(request).unwrap().committed().unwrap().time.get()
+    };
+    let engine = open();
+    assert_eq!(time(&engine), 1_000_000);
+    clock.set_wall_nanos(9_000_000);
+    assert_eq!(time(&engine), 9_000_000);
+    clock.set_wall_nanos(5_000_000);
+    assert_eq!(time(&engine), 9_000_001);
+    engine.close().unwrap();
+    let engine = open();
+    assert_eq!(time(&engine), 9_000_002);
+    clock.set_wall_nanos(9_500_000);
+    assert_eq!(time(&engine), 9_500_000);
 }

@@ -165,43 +165,6 @@ fn keyspaces_of_one_request_are_numbered_in_order() {
     assert_eq!(known, [Some(1), Some(2), None, Some(3)]);
 }
 
-/// Two constants of one name are one keyspace, and must agree.
-#[test]
-fn one_name_twice_in_a_request_is_one_keyspace() {
-    let twice = |first: KeyspaceIdentity, second: KeyspaceIdentity| {
-        let mut request = request(Some("key"));
-        let positions = [first, second].map(|identity| request.keyspace(identity));
-        let write = |key: &str| (key.to_owned(), Action::Put(b"1".as_slice().into()));
-        let writes = [write("x"), write("y")];
-        positions.into_iter().zip(writes).fold(request, |request, (position, (key, action))| {
-            request.operation(position, &key, Expect::Any, action)
-        })
-    };
-    let later = || KeyspaceIdentity { schema: 2, upgrades_from: vec![1], ..identity("b") };
-    let mut state = State::sample();
-    let mut request = twice(identity("b"), later());
-    request = request.operation(1, "y", Expect::Any, Action::Delete);
-    let entry = state.append(&request).entry;
-    let ids: Vec<_> = entry.keyspaces.iter().map(|keyspace| keyspace.id.get()).collect();
-    assert_eq!((ids, keyspace(&state, "b")), (vec![1, 2, 2], Some((2, 2))));
-    let rows = state.records.keys().filter(|(id, _)| *id == KeyspaceId::new(2)).count();
-    assert_eq!(rows, 1);
-
-    let other = KeyspaceIdentity { shape: Bytes::from_static(&[1]), ..identity("b") };
-    for second in [other, KeyspaceIdentity { codec: 1, ..identity("b") }] {
-        let decision = State::sample().decide(&twice(identity("b"), second));
-        assert!(matches!(decision, Decision::Refused(Refusal::Keyspace(_))), "{decision:?}");
-    }
-    let decision = State::sample().decide(&twice(later(), identity("b")));
-    assert!(matches!(decision, Decision::Refused(Refusal::Keyspace(_))), "{decision:?}");
-    // Refused, it defines nothing, and is still called by its name.
-    let refused = twice(identity("b"), later()).check("missing", Expect::Present);
-    let entry = State::sample().append(&refused).entry;
-    for (keyspace, name) in entry.keyspaces[1..].iter().zip([identity("b"), later()]) {
-        assert_eq!((keyspace.id, &keyspace.identity), (KeyspaceId::NONE, &Some(name)));
-    }
-}
-
 #[test]
 fn a_write_under_a_greater_schema_raises_it() {
     let upgraded = || {
