@@ -120,8 +120,13 @@ impl Core {
         if self.checkpoint_step()? {
             return Ok(true);
         }
-        let wanted = self.sequencer.lock().wants_spare();
-        if wanted { self.ensure_spare(0) } else { Ok(false) }
+        if !self.sequencer.lock().wants_spare() {
+            return Ok(false);
+        }
+        self.ensure_spare(0).inspect_err(|_| {
+            // Whoever needs one tries again; until then there is no point in it.
+            self.sequencer.lock().low_room = 0;
+        })
     }
 
     /// Writes a frozen memtable to the checkpoint and trims the log; false when there was none that is durable.
@@ -171,7 +176,7 @@ impl Core {
     }
 
     /// Poisons the engine for a failure outside of the log. A group that is being written is left to its own fate.
-    fn stop_writes(&self, reason: String) -> Error {
+    pub(super) fn stop_writes(&self, reason: String) -> Error {
         let mut sequencer = self.sequencer.lock();
         let in_flight = sequencer.in_flight.as_ref().map(|group| group.last_seq);
         let failed = in_flight.unwrap_or(sequencer.durable);

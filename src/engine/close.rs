@@ -2,17 +2,18 @@
 
 use super::{background, core::Core, error::Error};
 use crate::{checkpoint::CheckpointError, format::names};
-use parking_lot::Mutex;
+use parking_lot::ReentrantMutex;
 use std::{
+    cell::RefCell,
     io,
     sync::{Arc, atomic::Ordering},
-    thread::JoinHandle,
+    thread::{self, JoinHandle},
 };
 
 /// What the clones of an engine share; closes it when the last is dropped.
 pub(super) struct Handle {
     pub core: Arc<Core>,
-    threads: Mutex<Vec<JoinHandle<()>>>,
+    threads: ReentrantMutex<RefCell<Vec<JoinHandle<()>>>>,
 }
 
 impl Handle {
@@ -25,13 +26,13 @@ impl Handle {
         } else {
             Vec::new()
         };
-        Ok(Self { core, threads: Mutex::new(threads) })
+        Ok(Self { core, threads: ReentrantMutex::new(RefCell::new(threads)) })
     }
 
     /// Closes the engine once; later calls do nothing.
     pub(super) fn close(&self) -> Result<(), Error> {
-        // Held to the end, so that a second call returns when the first is done.
-        let mut threads = self.threads.lock();
+        // Held to the end, so that a second call returns when the first is done; a waker may close from within.
+        let threads = self.threads.lock();
         if std::mem::replace(&mut self.core.sequencer.lock().closed, true) {
             return Ok(());
         }
@@ -39,9 +40,11 @@ impl Handle {
         self.core.room.notify_all();
         let settled = self.core.settle();
         self.core.wakes.stop();
-        for thread in threads.drain(..) {
-            // A thread that panicked has told so itself.
-            let _ = thread.join();
+        for thread in threads.take() {
+            // A waker can close on a thread of the engine's own, which then ends by itself; one that panicked has told.
+            if thread.thread().id() != thread::current().id() {
+                let _ = thread.join();
+            }
         }
         let finished = self.core.finish();
         settled.and(finished)

@@ -82,7 +82,10 @@ impl Core {
             let mut sequencer = match self.room_for(bytes, blocking) {
                 Ok(sequencer) => sequencer,
                 // What is remembered is told in every mode.
-                Err(error) => return self.remembered_or(&request, error),
+                Err(error) if request.key.is_some() => {
+                    return self.look_up(&request, blocking)?.ok_or(error);
+                }
+                Err(error) => return Err(error),
             };
             if preread.holds_for(&sequencer) {
                 let (reply, about) = self.sequence(&mut sequencer, request, &preread);
@@ -91,13 +94,17 @@ impl Core {
         }
     }
 
-    fn remembered_or(&self, request: &RequestData, error: Error) -> Result<Offered, Error> {
-        let known = if request.key.is_some() { self.probe(request)? } else { None };
-        known.map(|answer| Offered::Answered(Ok(answer))).ok_or(error)
+    /// What is remembered under a request's key, once that is durable.
+    pub(super) fn probe(&self, request: &RequestData) -> Result<Option<Answer>, Error> {
+        match self.look_up(request, true)? {
+            None => Ok(None),
+            Some(Offered::Answered(answer)) => answer.map(Some),
+            Some(Offered::Parked { slot, leads }) => self.await_reply(&slot, leads).map(Some),
+        }
     }
 
-    /// What is remembered under a request's key, once that is durable. The rest of the request is not looked at.
-    pub(super) fn probe(&self, request: &RequestData) -> Result<Option<Answer>, Error> {
+    /// Looks for what is remembered under a request's key. The rest of the request is not looked at.
+    fn look_up(&self, request: &RequestData, blocking: bool) -> Result<Option<Offered>, Error> {
         let (key, fingerprint) = request.key.as_ref().expect("a probe has a key");
         loop {
             let preread =
@@ -122,7 +129,7 @@ impl Core {
                     Err(refused(Refusal::KeyReused { remembered: row, differs }, &sequencer))
                 }
             };
-            return self.finish_reply(sequencer, reply, About::Entry(seq)).map(Some);
+            return Ok(Some(self.park(sequencer, reply, About::Entry(seq), blocking)));
         }
     }
 
@@ -328,7 +335,9 @@ fn undurable(sequencer: &Sequencer, request: &RequestData, newest: &Newest<'_>) 
     let poison = sequencer.poison.as_ref()?;
     let (key, _) = request.key.as_ref()?;
     let row = admission::View::window(newest, key.as_bytes())?;
-    if row.seq <= sequencer.durable {
+    let in_flight = sequencer.in_flight.as_ref().map_or(sequencer.durable, |group| group.last_seq);
+    if row.seq <= in_flight {
+        // Durable, or about to be or not to be: then the reply is parked with the group.
         None
     } else if row.seq <= poison.failed {
         Some(Error::Indeterminate { seq: row.seq })

@@ -91,12 +91,14 @@ impl Core {
         SeqNo::new(self.durable.load(Ordering::Acquire))
     }
 
-    /// What went wrong in the checkpoint, as a reader is told.
+    /// What went wrong in the checkpoint, as a reader is told. redb refuses everything after an error of the system, so
+    /// that ends the writes. For callers who hold none of the locks.
     pub(super) fn checkpoint_error(&self, error: CheckpointError) -> Error {
-        let what = "reading the checkpoint".to_owned();
         match error {
             _ if self.stopped.load(Ordering::Acquire) => Error::Closed,
-            CheckpointError::Io(source) => Error::Io { what, source },
+            CheckpointError::Io(source) => {
+                self.stop_writes(format!("reading the checkpoint failed: {source}"))
+            }
             CheckpointError::Damaged { what } => Error::Corruption {
                 file: crate::format::names::CHECKPOINT.into(),
                 offset: 0,

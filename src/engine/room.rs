@@ -110,7 +110,15 @@ impl Core {
             }
             sequencer.next_segment
         };
-        let segment = self.source.prepare(number, bytes, room).map_err(spare_error)?;
+        let made = self.source.prepare(number, bytes, room).or_else(|error| {
+            // There may still be room for a short one.
+            if disk::is_full(&error) {
+                self.source.prepare(number, SHORT_SEGMENT_BYTES, room)
+            } else {
+                Err(error)
+            }
+        });
+        let segment = made.map_err(spare_error)?;
         let mut sequencer = self.sequencer.lock();
         // A database that is written much gets longer segments, up to the limit.
         let longer = bytes.saturating_mul(4).min(self.options.segment_bytes);
@@ -119,6 +127,9 @@ impl Core {
         Ok(true)
     }
 }
+
+/// The length of a segment where there is no room for the one that is due.
+const SHORT_SEGMENT_BYTES: u64 = 64 << 10;
 
 fn spare_error(source: io::Error) -> Error {
     let what = "preparing a segment of the log".to_owned();

@@ -48,9 +48,20 @@ impl Slot {
         Arc::new(Self { blocking: blocking.into(), ..Self::default() })
     }
 
-    /// The caller is about to block here.
+    /// The caller is about to block here, and no longer waits as a future.
     pub(super) fn block(&self) {
+        let mut state = self.state.lock();
+        let waker = match std::mem::take(&mut *state) {
+            State::Polled(waker) => Some(waker),
+            other => {
+                *state = other;
+                None
+            }
+        };
         self.blocking.store(true, Ordering::SeqCst);
+        drop(state);
+        // A waker is the caller's code: it is dropped where no lock is held.
+        drop(waker);
     }
 
     /// Gives the answer and wakes whoever waits for it.
@@ -69,7 +80,7 @@ impl Slot {
             return false;
         }
         let mut state = self.state.lock();
-        let waits = matches!(*state, State::Waiting | State::Polled(_));
+        let waits = matches!(*state, State::Waiting);
         if waits {
             *state = State::Lead;
             self.changed.notify_one();
@@ -95,15 +106,20 @@ impl Slot {
 
     /// The answer, or a promise to wake.
     pub(super) fn poll(&self, waker: &Waker) -> Poll<Reply> {
+        let waker = waker.clone();
         let mut state = self.state.lock();
-        match std::mem::replace(&mut *state, State::Taken) {
-            State::Filled(reply) => Poll::Ready(reply),
-            State::Taken => panic!("{TAKEN}"),
-            _ => {
-                *state = State::Polled(waker.clone());
-                Poll::Pending
+        let before = match std::mem::replace(&mut *state, State::Taken) {
+            State::Filled(reply) => {
+                drop(state);
+                return Poll::Ready(reply);
             }
-        }
+            State::Taken => panic!("{TAKEN}"),
+            before => before,
+        };
+        *state = State::Polled(waker);
+        drop(state);
+        drop(before);
+        Poll::Pending
     }
 }
 

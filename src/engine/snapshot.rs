@@ -56,7 +56,7 @@ impl Snapshot {
     ///
     /// # Errors
     /// [`Error::KeyspaceMismatch`], [`Error::Codec`] when the value is not one of this type, [`Error::Limit`] for an
-    /// impossible key, [`Error::Corruption`] or [`Error::Io`] from the checkpoint, [`Error::Closed`] when it was closed
+    /// impossible key, [`Error::Corruption`] or [`Error::Poisoned`] from the checkpoint, [`Error::Closed`] when it was closed
     /// with the engine.
     pub fn get<K: Key, V>(
         &self,

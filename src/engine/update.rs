@@ -66,7 +66,7 @@ impl Transaction<'_> {
     ///
     /// # Errors
     /// [`Error::KeyspaceMismatch`], [`Error::Codec`], [`Error::Limit`] for an impossible key or the 1,025th record read
-    /// or operation, [`Error::Corruption`] or [`Error::Io`] from the checkpoint.
+    /// or operation, [`Error::Corruption`] or [`Error::Poisoned`] from the checkpoint.
     pub fn get<K: Key, V>(
         &mut self,
         keyspace: &Keyspace<K, V>,

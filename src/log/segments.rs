@@ -49,6 +49,7 @@ pub(crate) fn list(disk: &dyn Disk) -> io::Result<Listing> {
     let mut listing = Listing::default();
     for listed in disk.list(names::SEGMENTS)? {
         match names::parse(&listed.name) {
+            // What is in its place is judged when it is opened.
             Some(SegmentName::Named(number)) => listing.named.push(number),
             _ if listed.kind != ListedKind::File => listing.foreign.push(listed.name),
             Some(SegmentName::Spare) => {
@@ -69,7 +70,8 @@ pub(crate) fn open(
     lowest: u64,
     numbers: &[u64],
 ) -> Result<BTreeMap<u64, Segment>, SegmentFault> {
-    let highest = numbers.last().copied().unwrap_or(lowest);
+    // At least the lowest, so that it is missed when there is nothing from there on.
+    let highest = numbers.last().copied().unwrap_or(lowest).max(lowest);
     (lowest..=highest)
         .map(|number| match numbers.binary_search(&number) {
             Ok(_) => open_one(disk, uuid, number).map(|segment| (number, segment)),

@@ -3,7 +3,7 @@
 //! A reader asks "as of entry s". The versions kept of a record are: every one past the durable watermark, the newest
 //! durable one, and for each live snapshot the newest it can see. So a record written over and over costs no memory.
 
-use crate::base::{Bytes, KeyspaceId, Row, SeqNo, StoredOutcome, WindowRow};
+use crate::base::{Bytes, KeyspaceId, Row, SeqNo, StoredOutcome, StoredRejection, WindowRow};
 use parking_lot::RwLock;
 use std::{
     collections::{BTreeMap, HashMap},
@@ -64,16 +64,29 @@ impl<T> Versions<T> {
     /// Adds a version and drops those nobody can ask for any more: durable ones that a durable one follows, unless a
     /// snapshot stands in between.
     fn push(&mut self, seq: SeqNo, value: T, horizon: Horizon<'_>) {
+        if self.newest.0 == seq {
+            self.newest.1 = value;
+            return;
+        }
         self.older.push(std::mem::replace(&mut self.newest, (seq, value)));
         let durable = self.older.partition_point(|(since, _)| *since <= horizon.durable);
         let followed = if seq <= horizon.durable { durable } else { durable.saturating_sub(1) };
-        // From the newest to the oldest: a version is visible from its own number to that of the next one.
-        for index in (0..followed).rev() {
-            let until = self.older.get(index + 1).map_or(seq, |(since, _)| *since);
-            if !horizon.shows(self.older[index].0, until) {
-                self.older.remove(index);
+        // A version is visible from its own number to that of the next one.
+        let until = |versions: &Self, index: usize| {
+            versions.older.get(index + 1).map_or(seq, |(since, _)| *since)
+        };
+        let stays = |versions: &Self, index: usize| {
+            index >= followed || horizon.shows(versions.older[index].0, until(versions, index))
+        };
+        let Some(gap) = (0..followed).find(|&index| !stays(self, index)) else { return };
+        let mut kept = gap;
+        for index in gap + 1..self.older.len() {
+            if stays(self, index) {
+                self.older.swap(kept, index);
+                kept += 1;
             }
         }
+        self.older.truncate(kept);
     }
 }
 
@@ -129,11 +142,7 @@ impl Memtable {
 
     /// Remembers an outcome. For the one writer.
     pub(crate) fn remember(&self, key: &Bytes, row: WindowRow) {
-        let result = match &row.outcome {
-            StoredOutcome::Committed(result) => result.len(),
-            StoredOutcome::Rejected(_) => 0,
-        };
-        self.bytes.fetch_add(ROW_OVERHEAD + key.len() + result, Relaxed);
+        self.bytes.fetch_add(ROW_OVERHEAD + key.len() + outcome_bytes(&row.outcome), Relaxed);
         self.tables.write().window.insert(key.clone(), Arc::new(row));
     }
 
@@ -192,6 +201,18 @@ impl Memtable {
     }
 }
 
+fn outcome_bytes(outcome: &StoredOutcome) -> usize {
+    match outcome {
+        StoredOutcome::Committed(bytes)
+        | StoredOutcome::Rejected(StoredRejection::Procedure(bytes)) => bytes.len(),
+        StoredOutcome::Rejected(
+            StoredRejection::NotAbsent { key, .. }
+            | StoredRejection::NotPresent { key, .. }
+            | StoredRejection::OutOfBounds { key, .. },
+        ) => key.len(),
+    }
+}
+
 fn row_bytes(row: &Seen) -> usize {
     row.as_ref().map_or(0, |row| row.value.len() + row.actor.len())
 }
@@ -246,6 +267,22 @@ mod tests {
         assert_eq!(kept(&[], 9, &[1, 2, 3, 4, 10]), [4, 10]);
         assert_eq!(kept(&[], 3, &[1, 2, 3, 4, 10]), [3, 4, 10]);
         assert_eq!(kept(&[], 10, &[1, 2, 3, 4, 10]), [10]);
+    }
+
+    #[test]
+    fn what_one_entry_writes_twice_counts_once() {
+        assert_eq!(kept(&[], 0, &[1, 2, 2, 2, 3, 3]), [1, 2, 3]);
+    }
+
+    #[test]
+    fn versions_are_dropped_between_those_that_stay() {
+        let mut versions = Versions::new(seq(1), ());
+        for n in 2..=9 {
+            versions.push(seq(n), (), Horizon { durable: seq(0), snapshots: &[seq(2), seq(5)] });
+        }
+        versions.push(seq(10), (), Horizon { durable: seq(8), snapshots: &[seq(2), seq(5)] });
+        let left: Vec<_> = versions.older.iter().map(|(n, ())| n.get()).collect();
+        assert_eq!(left, [2, 5, 8, 9]);
     }
 
     #[test]
