@@ -307,12 +307,13 @@ impl Scan<'_> {
             return Ok(Some(next));
         }
         let vouch = verdict(&Evidence { link: Some(next), ..self.outside() });
-        Err(self.corruption(
-            number,
-            accepted.end,
-            "groups before a later segment are damaged or missing",
-            vouch,
-        ))
+        // A segment that was gone on from was begun, so a `Link` it does not have was damaged.
+        if link.previous > number && self.segments.contains_key(&link.previous) {
+            let what = "the first group of a segment is damaged";
+            return Err(self.corruption(link.previous, DATA, what, vouch));
+        }
+        let what = "groups before a later segment are damaged or missing";
+        Err(self.corruption(number, accepted.end, what, vouch))
     }
 
     /// What the checkpoint and `CLEAN` say of the position after the accepted end.

@@ -1,7 +1,7 @@
 //! The segments of a directory: finding them, preparing new ones.
 
 use crate::{
-    disk::{Disk, File, remove_if_there},
+    disk::{Disk, File, ListedKind, remove_if_there},
     format::{
         self, VERSION,
         names::{self, SegmentName},
@@ -39,6 +39,8 @@ pub(crate) enum SegmentFault {
 pub(crate) struct Listing {
     pub named: Vec<u64>,
     pub spares: Vec<String>,
+    /// The segments that are known to have been begun.
+    pub newest: Vec<u64>,
     pub foreign: Vec<String>,
 }
 
@@ -48,9 +50,11 @@ pub(crate) fn list(disk: &dyn Disk) -> io::Result<Listing> {
     for listed in disk.list(names::SEGMENTS)? {
         match names::parse(&listed.name) {
             Some(SegmentName::Named(number)) => listing.named.push(number),
+            _ if listed.kind != ListedKind::File => listing.foreign.push(listed.name),
             Some(SegmentName::Spare) => {
                 listing.spares.push(format!("{}/{}", names::SEGMENTS, listed.name))
             }
+            Some(SegmentName::Newest(number)) => listing.newest.push(number),
             None => listing.foreign.push(listed.name),
         }
     }
@@ -139,8 +143,19 @@ pub(crate) fn prepare(
     Ok(Segment { header, file })
 }
 
-/// Gives a prepared segment its name in the log, durably.
+/// Gives a prepared segment its name in the log, durably, and leaves a note that it was begun: while it is the last, nothing
+/// else would show that it is gone.
 pub(crate) fn adopt(disk: &dyn Disk, segment: &Segment) -> io::Result<()> {
-    disk.rename(&names::spare(segment.number()), &names::segment(segment.number()))?;
-    disk.sync_dir(names::SEGMENTS)
+    let number = segment.number();
+    disk.rename(&names::spare(number), &names::segment(number))?;
+    disk.sync_dir(names::SEGMENTS)?;
+    // After the name is durable, or a power cut could leave the note without the segment.
+    match disk.create(&names::newest(number)) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => disk.sync_dir(names::SEGMENTS)?,
+    }
+    match disk.remove(&names::newest(number - 1)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }

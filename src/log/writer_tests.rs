@@ -121,6 +121,9 @@ mod order {
                 "sync segments/spare-02",
                 "rename segments/spare-02 segments/02",
                 "sync_dir segments",
+                "create segments/newest-02",
+                "sync_dir segments",
+                "remove segments/newest-01",
                 "write segments/02 8192+4096",
                 "write segments/02 12288+4096",
                 "sync segments/02",
@@ -168,6 +171,9 @@ mod order {
                 "sync_dir .",
                 "rename segments/spare-03 segments/03",
                 "sync_dir segments",
+                "create segments/newest-03",
+                "sync_dir segments",
+                "remove segments/newest-02",
                 "write segments/03 8192+4096",
                 "sync segments/03",
             ]
@@ -189,6 +195,9 @@ mod order {
         let beginning = [
             "rename segments/spare-02 segments/02",
             "sync_dir segments",
+            "create segments/newest-02",
+            "sync_dir segments",
+            "remove segments/newest-01",
             "write segments/02 8192+4096",
             "sync segments/02",
         ];

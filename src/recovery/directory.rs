@@ -99,6 +99,10 @@ fn check_half_created(
         let ours = match name.as_str() {
             names::SEGMENTS => *kind == ListedKind::Folder,
             names::CHECKPOINT | names::IDENTITY_NEW => *kind == ListedKind::File,
+            names::CLEAN if listed.iter().any(|listed| listed.name == names::SEGMENTS) => {
+                let what = "the file is missing, and the database was closed once";
+                return Err(OpenError::corrupt(names::IDENTITY, what));
+            }
             _ => false,
         };
         if !ours {
@@ -110,7 +114,14 @@ fn check_half_created(
         check_empty_checkpoint(disk, cache_bytes)?;
     }
     if !listed.iter().any(|listed| listed.name == names::SEGMENTS) {
-        return Ok(());
+        // A creation makes the folder first.
+        return match listed.iter().find(|listed| listed.name == names::CHECKPOINT) {
+            Some(_) => {
+                let what = format!("it holds {:?} alone", names::CHECKPOINT);
+                Err(OpenError::NotADatabase { what })
+            }
+            None => Ok(()),
+        };
     }
     let segments = list_segments(disk)?;
     if let Some(foreign) = segments.foreign.first() {
@@ -165,9 +176,12 @@ fn create(
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(io()(error)),
         _ => {}
     }
+    // Without this a power cut could leave a checkpoint alone, which would then be taken for somebody else's.
+    disk.sync_dir("").map_err(io())?;
     let leftovers = segments::list(disk).map_err(io())?;
-    for name in leftovers.named.iter().map(|&number| names::segment(number)).chain(leftovers.spares)
-    {
+    let named = leftovers.named.iter().map(|&number| names::segment(number));
+    let notes = leftovers.newest.iter().map(|&number| names::newest(number));
+    for name in named.chain(notes).chain(leftovers.spares) {
         disk.remove(&name).map_err(io())?;
     }
     remove_if_there(disk, names::CHECKPOINT).map_err(io())?;

@@ -298,7 +298,10 @@ fn last_groups(scanned: &Scanned, segments: &BTreeMap<u64, Segment>) -> BTreeMap
 fn clear(disk: &dyn Disk, listing: &segments::Listing, trim: u64) -> io::Result<()> {
     let trimmed =
         listing.named.iter().filter(|&&number| number < trim).map(|&number| names::segment(number));
-    for name in listing.spares.iter().cloned().chain(trimmed) {
+    let newest = listing.newest.iter().max();
+    let notes = listing.newest.iter().filter(|&number| Some(number) != newest);
+    let notes = notes.map(|&number| names::newest(number));
+    for name in listing.spares.iter().cloned().chain(trimmed).chain(notes) {
         disk.remove(&name)?;
     }
     remove_if_there(disk, names::IDENTITY_NEW)?;

@@ -60,6 +60,7 @@ fn segment(directory: &Path) -> PathBuf {
     let mut segments: Vec<_> = fs::read_dir(directory.join("segments"))
         .unwrap()
         .map(|entry| entry.unwrap().path())
+        .filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with('0'))
         .collect();
     segments.sort();
     segments.pop().unwrap()

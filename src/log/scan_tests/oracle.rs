@@ -106,8 +106,25 @@ pub(super) fn expected(sample: &Sample, groups: &[Placed], invalid: usize, known
     };
     match vouch {
         None => Seen::Accepted(accepted, torn),
-        vouch => Seen::Corrupt { segment: accepted.segment, offset: accepted.end, g: x, vouch },
+        vouch => {
+            // The `Link` of a segment that a later one says it goes on from is named itself.
+            let missing =
+                link_after(sample, accepted.segment).map(|next| goes_on_from(groups, next));
+            let (segment, offset) = match missing {
+                Some(previous) if previous > accepted.segment => (previous, DATA),
+                _ => (accepted.segment, accepted.end),
+            };
+            Seen::Corrupt { segment, offset, g: x, vouch }
+        }
     }
+}
+
+/// The segment before this one, as its `Link` says.
+fn goes_on_from(groups: &[Placed], segment: u64) -> u64 {
+    let first = groups.iter().find(|group| (group.segment, group.offset) == (segment, DATA));
+    let first = first.expect("a segment that was begun has a first group");
+    let length = first.header.body_len as usize;
+    Link::decode(&first.bytes[HEADER..HEADER + length]).expect("which is its link").previous
 }
 
 /// The first segment after this one that has a whole `Link`.

@@ -52,7 +52,7 @@ fn the_rows_by_hand() {
         Seen::Accepted(groups[6].position(), Torn { bytes: blocks * BLOCK, groups: torn })
     };
     let rows = [
-        (1, NOTHING, CORRUPT(1, 0, 1, Vouch::Link { segment: 3 })),
+        (1, NOTHING, CORRUPT(2, 0, 1, Vouch::Link { segment: 3 })),
         (2, NOTHING, CORRUPT(2, 1, 2, Vouch::Link { segment: 3 })),
         (4, NOTHING, CORRUPT(2, 3, 4, Vouch::Link { segment: 3 })),
         (5, NOTHING, CORRUPT(2, 4, 5, Vouch::Later { g: 8 })),
