@@ -155,15 +155,18 @@ fn verify(
     Ok((reader, fold, verified))
 }
 
-/// Lists the segments, among which nothing else may be.
+/// Lists the segments, among which nothing else may be, and of which the newest must be there.
 fn list_ours(disk: &dyn Disk) -> Result<segments::Listing, OpenError> {
     let listing = directory::list_segments(disk)?;
-    match listing.foreign.first() {
-        None => Ok(listing),
-        Some(foreign) => {
-            let what = "a file that is not ours is among the segments";
-            Err(OpenError::corrupt(&format!("{}/{foreign}", names::SEGMENTS), what))
+    if let Some(foreign) = listing.foreign.first() {
+        let what = "a file that is not ours is among the segments";
+        return Err(OpenError::corrupt(&format!("{}/{foreign}", names::SEGMENTS), what));
+    }
+    match listing.newest.iter().max() {
+        Some(newest) if !listing.named.contains(newest) => {
+            Err(OpenError::corrupt(&names::segment(*newest), "the file is missing"))
         }
+        _ => Ok(listing),
     }
 }
 

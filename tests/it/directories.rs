@@ -199,6 +199,21 @@ fn a_file_of_ours_that_is_missing_is_damage() {
     refused(dir.path(), ErrorKind::Corruption, &["segments/"]);
 }
 
+#[test]
+fn the_newest_segment_of_a_log_that_was_not_closed_is_missed() {
+    let dir = tempfile::tempdir().unwrap();
+    database(dir.path());
+    let engine = open(dir.path()).unwrap();
+    put(&engine, "second");
+    engine.close().unwrap();
+    // As a kill would have left it.
+    fs::remove_file(dir.path().join("CLEAN")).unwrap();
+    let newest = segment(dir.path());
+    fs::remove_file(&newest).unwrap();
+    let name = newest.file_name().unwrap().to_str().unwrap();
+    refused(dir.path(), ErrorKind::Corruption, &[name, "missing"]);
+}
+
 /// CRC-32 over the seed 0 and `bytes`, as every fixed record of the directory ends in.
 fn crc(bytes: &[u8]) -> [u8; 4] {
     let mut hasher = crc32fast::Hasher::new();
