@@ -3,9 +3,9 @@
 
 use super::{core::Core, error::Error, sequencer::FrozenPoint};
 use crate::{
-    checkpoint::{Changes, CheckpointError, Meta},
+    checkpoint::{Changes, Checkpoint, CheckpointError, Meta, Reader},
     format::{VERSION, names},
-    state::digest,
+    state::{digest, memtable::Memtable},
 };
 use parking_lot::{Condvar, Mutex};
 use std::{
@@ -140,39 +140,30 @@ impl Core {
             return Ok(false);
         };
         let meta = self.meta(&point, lowest);
-        let written = point.memtable.frozen(|rows| {
-            let window = rows.window();
-            let changes = Changes {
-                records: rows.records(),
-                window: window.iter().map(|&(key, row)| (&key[..], row.as_ref())),
-                counts: rows.counts(),
-            };
-            checkpoint.write(changes, &meta)
-        });
-        let reader = match written.and_then(|_| checkpoint.reader()) {
-            Ok(reader) => reader,
-            Err(error) => {
-                let stopped = self.stop_writes(format!("writing the checkpoint failed: {error}"));
-                return Err(match error {
-                    CheckpointError::Io(_) => stopped,
-                    damaged => self.checkpoint_error(damaged),
-                });
+        let reader = write_out(checkpoint, &point.memtable, &meta).map_err(|error| {
+            let stopped = self.stop_writes(format!("writing the checkpoint failed: {error}"));
+            match error {
+                CheckpointError::Io(_) => stopped,
+                damaged => self.checkpoint_error(damaged),
             }
-        };
-        {
-            let mut sequencer = self.sequencer.lock();
-            sequencer.base = reader;
-            sequencer.fold.frozen = None;
-            sequencer.frozen = None;
-            *self.view.write() = sequencer.view();
-            self.room.notify_all();
-            if sequencer.poison.is_some() {
-                return Ok(false);
-            }
+        })?;
+        if !self.replace_frozen(reader) {
+            return Ok(false);
         }
         self.checkpointed_g.store(meta.applied_g, Ordering::Release);
         self.trim(&trimmed)?;
         Ok(true)
+    }
+
+    /// Puts the new checkpoint in the place of the frozen memtable; false when the engine takes no more writes.
+    fn replace_frozen(&self, reader: Arc<Reader>) -> bool {
+        let mut sequencer = self.sequencer.lock();
+        sequencer.base = reader;
+        sequencer.fold.frozen = None;
+        sequencer.frozen = None;
+        *self.view.write() = sequencer.view();
+        self.room.notify_all();
+        sequencer.poison.is_none()
     }
 
     /// Poisons the engine for a failure outside of the log. A group that is being written is left to its own fate.
@@ -250,4 +241,22 @@ impl Core {
             }
         }
     }
+}
+
+/// Writes a frozen memtable to the checkpoint, and opens what came of it.
+fn write_out(
+    checkpoint: &Checkpoint,
+    memtable: &Memtable,
+    meta: &Meta,
+) -> Result<Arc<Reader>, CheckpointError> {
+    memtable.frozen(|rows| {
+        let window = rows.window();
+        let changes = Changes {
+            records: rows.records(),
+            window: window.iter().map(|&(key, row)| (&key[..], row.as_ref())),
+            counts: rows.counts(),
+        };
+        checkpoint.write(changes, meta)
+    })?;
+    checkpoint.reader()
 }

@@ -196,7 +196,8 @@ pub enum Retry {
     NewKey,
     /// The same key, with expectations refreshed.
     AfterRefresh,
-    /// Find out what happened under the key first.
+    /// Find out what happened under the key first: after `Indeterminate` by opening the directory again and retrying the
+    /// very same request, after `KeyReused` by asking which request was meant.
     Resolve,
     /// Nothing: the request, the program or the directory must change.
     Never,

@@ -34,7 +34,9 @@ impl Core {
             if sequencer.poison.is_some() {
                 return Ok(sequencer);
             }
-            if sequencer.pending.entries > 0 && sequencer.pending.bytes() + bytes > GROUP_BYTES {
+            if sequencer.pending.entries > 0
+                && sequencer.pending.bytes() + bytes > self.group_bytes()
+            {
                 self.wait_for_group(sequencer, blocking);
             } else if self.memtables_full(&sequencer) {
                 self.wait_for_checkpoint(sequencer)?;
@@ -51,6 +53,11 @@ impl Core {
                 return Ok(sequencer);
             }
         }
+    }
+
+    /// How long a group may grow: with a small memtable less than the most, since two of them are in memory besides it.
+    fn group_bytes(&self) -> usize {
+        GROUP_BYTES.min(self.options.memtable_limit_bytes / 16)
     }
 
     /// Waits until the group being filled was taken. Takes it, if nobody else will.

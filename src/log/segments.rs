@@ -156,8 +156,5 @@ pub(crate) fn adopt(disk: &dyn Disk, segment: &Segment) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
         _ => disk.sync_dir(names::SEGMENTS)?,
     }
-    match disk.remove(&names::newest(number - 1)) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
+    remove_if_there(disk, &names::newest(number - 1))
 }

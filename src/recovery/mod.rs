@@ -1,7 +1,7 @@
 //! Opening a directory: a plan made by reading only, then its application.
 //!
-//! lock, settle the cache after an unclean end, verify the checkpoint, scan the log and fold it, compare digests: up to
-//! here nothing is written, and any refusal leaves every byte as it was. Then: let the checkpoint write, begin a segment
+//! lock, settle the cache, verify the checkpoint, scan the log and fold it, compare digests: up to here nothing is
+//! written (but a new or half-created database, which is made), and any refusal leaves every byte as it was. Then: let the checkpoint write, begin a segment
 //! for this opening so that the verdict is durable itself, remove what is no longer needed.
 
 mod directory;
@@ -256,10 +256,8 @@ fn apply(
     );
     if after_crash {
         let source = Source { disk: disk.clone(), entropy: machine.entropy.clone(), uuid };
-        let bytes = segments::FIRST_BYTES.min(segment_bytes);
-        let io = || OpenError::io("beginning a segment");
-        let segment = source.prepare(writer.next_segment(), bytes, 0).map_err(io())?;
-        writer.begin(segment, next_seq).map_err(io())?;
+        begin_segment(&source, &mut writer, segment_bytes, next_seq)
+            .map_err(OpenError::io("beginning a segment"))?;
     }
     report.phases.apply_us = watch.lap();
     Ok(Recovered {
@@ -273,6 +271,18 @@ fn apply(
         segments: segments.len(),
         report,
     })
+}
+
+/// Begins a segment for this opening, which makes the verdict on the one before durable.
+fn begin_segment(
+    source: &Source,
+    writer: &mut Writer,
+    segment_bytes: u64,
+    next_seq: SeqNo,
+) -> io::Result<Position> {
+    let bytes = segments::FIRST_BYTES.min(segment_bytes);
+    let segment = source.prepare(writer.next_segment(), bytes, 0)?;
+    writer.begin(segment, next_seq)
 }
 
 /// The last group of every segment; one that never began counts with the one before it.
