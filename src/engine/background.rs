@@ -147,7 +147,10 @@ impl Core {
                 damaged => self.checkpoint_error(damaged),
             }
         })?;
-        if !self.replace_frozen(reader) {
+        let healthy = self.replace_frozen(reader);
+        // Here, where no lock is held, and before the next one fills up.
+        drop(point);
+        if !healthy {
             return Ok(false);
         }
         self.checkpointed_g.store(meta.applied_g, Ordering::Release);
