@@ -19,8 +19,8 @@ pub(super) struct Options {
 
 /// Sets an engine up. Numbers outside of their limits are taken as the nearest one inside.
 ///
-/// The memory an engine takes follows from these: twice the memtable, the cache, two groups of the log of at most 8 MiB
-/// each, and whatever versions of records live snapshots keep.
+/// The memory an engine takes follows from these: twice the memtable, the cache, two groups of the log (each up to a
+/// sixteenth of the memtable and 8 MiB), and whatever versions of records live snapshots keep.
 ///
 /// ```no_run
 /// let engine = steadfast::Engine::builder()

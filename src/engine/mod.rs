@@ -126,7 +126,8 @@ impl Engine {
     /// - [`Error::KeyReused`]: its key was used with another intent
     /// - [`Error::KeyspaceMismatch`], [`Error::FutureVersion`], [`Error::NotANumber`]: it does not fit what is stored
     /// - [`Error::NoSpace`]: the disk has no room for another segment
-    /// - [`Error::Io`], [`Error::Corruption`]: preparing a segment, or reading the checkpoint, failed
+    /// - [`Error::Io`]: preparing a segment failed
+    /// - [`Error::Corruption`]: the checkpoint's file is damaged
     /// - [`Error::Poisoned`], [`Error::Closed`], [`Error::SequenceExhausted`]: the engine takes no more writes
     /// - [`Error::Reentrant`]: called from inside a closure given to [`update`](Self::update)
     ///

@@ -55,9 +55,9 @@ impl Snapshot {
     /// The record under `key`; `None` when there is none. May read the checkpoint's file.
     ///
     /// # Errors
-    /// [`Error::KeyspaceMismatch`], [`Error::Codec`] when the value is not one of this type, [`Error::Limit`] for an
-    /// impossible key, [`Error::Corruption`] or [`Error::Poisoned`] from the checkpoint, [`Error::Closed`] when it was closed
-    /// with the engine.
+    /// [`Error::KeyspaceMismatch`]; [`Error::Codec`] when the value is not one of this type; [`Error::Limit`] for an
+    /// impossible key; [`Error::Corruption`] when the checkpoint's file is damaged; [`Error::Poisoned`] when the system
+    /// can't read it, after which the engine takes no more writes; [`Error::Closed`] when it was closed with the engine.
     pub fn get<K: Key, V>(
         &self,
         keyspace: &Keyspace<K, V>,
@@ -161,7 +161,7 @@ impl Snapshot {
     /// How many records a keyspace has; 0 for one that nothing was written to. Does not count them one by one.
     ///
     /// # Errors
-    /// [`Error::KeyspaceMismatch`]; [`Error::Corruption`], [`Error::Io`] or [`Error::Closed`] from the checkpoint.
+    /// [`Error::KeyspaceMismatch`]; [`Error::Corruption`], [`Error::Poisoned`] or [`Error::Closed`] from the checkpoint.
     pub fn len<K: Key, V>(&self, keyspace: &Keyspace<K, V>) -> Result<u64, Error> {
         let Some(id) = self.keyspace(keyspace)? else { return Ok(0) };
         let Inner { core, view, seq } = &*self.0;

@@ -1,8 +1,8 @@
 //! Opening a directory: a plan made by reading only, then its application.
 //!
 //! lock, settle the cache, verify the checkpoint, scan the log and fold it, compare digests: up to here nothing is
-//! written (but a new or half-created database, which is made), and any refusal leaves every byte as it was. Then: let the checkpoint write, begin a segment
-//! for this opening so that the verdict is durable itself, remove what is no longer needed.
+//! written (but a new or half-created database, which is made), and any refusal leaves every byte as it was. Then: let the
+//! checkpoint write, remove what is no longer needed, begin a segment for this opening so that the verdict is durable itself.
 
 mod directory;
 mod error;
