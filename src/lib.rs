@@ -28,7 +28,8 @@ pub use base::{
 };
 pub use codec::{AsKey, Codec, CodecError, Key, KeyRange, Keyspace, Prefix, Shape};
 pub use engine::{
-    Abort, Background, Builder, Conflict, Engine, Error, ErrorKind, Found, Iter, OutOfBounds,
-    Outcome, Receipt, Record, Rejection, Request, Retry, Snapshot, Ticket, Transaction, Unmet,
+    Abort, Background, Builder, ChainHead, Conflict, Engine, Error, ErrorKind, Found, Iter,
+    OutOfBounds, Outcome, Receipt, Record, Rejection, Request, Retry, Snapshot, Ticket,
+    Transaction, Unmet,
 };
 pub use recovery::{Phases, RecoveryReport, TornTail, Verdict};

@@ -112,6 +112,9 @@ impl Builder {
     /// - [`Error::UnsupportedFormat`]: another version of this crate wrote it
     /// - [`Error::Corruption`]: there is damage that a power cut cannot have caused
     ///
+    /// In a program built with `panic = "abort"` a damaged checkpoint can end the process in place of `Corruption`: the
+    /// store it is kept in panics on some damage, which is caught otherwise.
+    ///
     /// Nothing is lost, and opening can be tried again:
     /// - [`Error::NoSpace`]: the disk has no room for what an opening writes
     /// - [`Error::Io`]: the system failed, or does not allow it

@@ -292,6 +292,7 @@ impl Core {
         position: Position,
     ) {
         sequencer.durable = last_seq;
+        sequencer.head = position;
         self.durable.store(last_seq.get(), Ordering::Release);
         if taken.freezes
             && let Some(frozen) = &mut sequencer.frozen

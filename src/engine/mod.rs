@@ -47,6 +47,16 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
+/// The end of the durable log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, serde::Deserialize)]
+#[non_exhaustive]
+pub struct ChainHead {
+    /// The number of the last durable group; 0 before the first.
+    pub group: u64,
+    /// BLAKE3 of that group, which holds the digest of the one before; zeros before the first.
+    pub digest: [u8; 32],
+}
+
 /// Segments that may hold the log before a checkpoint is written first thing.
 const SEGMENTS_AT_OPEN: usize = 3;
 
@@ -292,6 +302,26 @@ impl Engine {
     #[must_use]
     pub fn durable_seq(&self) -> SeqNo {
         self.core().durable()
+    }
+
+    /// Where the chain of the log stands, which carries each group's digest into the next: kept outside of the directory it
+    /// shows later that nothing before it was changed. It is not keyed: it does not stop an owner who rewrites everything.
+    ///
+    /// ```
+    /// use steadfast::{Engine, Expect, Keyspace, Request};
+    ///
+    /// const NAMES: Keyspace<u32, String> = Keyspace::new("names");
+    ///
+    /// let engine = Engine::in_memory()?;
+    /// let before = engine.chain_head();
+    /// engine.commit(Request::unkeyed().put(&NAMES, &1, &"one".to_owned(), Expect::Any))?.committed()?;
+    /// assert!(engine.chain_head().group > before.group);
+    /// # Ok::<(), steadfast::Error>(())
+    /// ```
+    #[must_use]
+    pub fn chain_head(&self) -> ChainHead {
+        let head = self.core().sequencer.lock().head;
+        ChainHead { group: head.g, digest: head.chain }
     }
 
     /// What the opening of this engine found, did and proved.

@@ -29,6 +29,8 @@ pub(super) struct Sequencer {
     pub base: Arc<Reader>,
     pub next_seq: SeqNo,
     pub durable: SeqNo,
+    /// After the last durable group.
+    pub head: Position,
     pub pending: Pending,
     pub in_flight: Option<InFlight>,
     /// Whether somebody has the lead, or was handed it.
@@ -161,6 +163,7 @@ impl Sequencer {
         let room = writer.room();
         Self {
             durable: fold.applied,
+            head: writer.position(),
             fold,
             base,
             next_seq,

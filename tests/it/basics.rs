@@ -130,3 +130,16 @@ fn log_time_follows_the_clock_forward_and_never_back() {
     clock.set_wall_nanos(9_500_000);
     assert_eq!(time(&engine), 9_500_000);
 }
+
+#[test]
+fn the_chain_goes_on_where_it_stood() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = Engine::open(dir.path()).unwrap();
+    assert_eq!((engine.chain_head().group, engine.chain_head().digest), (0, [0; 32]));
+    let _receipt = engine.commit(Request::unkeyed().put(&ACCOUNTS, "a", &1, Expect::Any)).unwrap();
+    let head = engine.chain_head();
+    assert_ne!(head.digest, [0; 32]);
+    engine.close().unwrap();
+    let engine = Engine::open(dir.path()).unwrap();
+    assert_eq!(engine.chain_head(), head);
+}
