@@ -87,7 +87,7 @@ struct Rounds {
 fn ratios(setup: &Setup) -> Result<(), Failure> {
     let mut rounds = Rounds::default();
     let rate = |operations: usize, elapsed: Duration| operations as f64 / elapsed.as_secs_f64();
-    let (alone, together, peer, peer_together) = sized((2_000, 200, 400, 8), (4, 2, 4, 1));
+    let (alone, together, peer, peer_together) = sized((8_000, 500, 400, 8), (4, 2, 4, 1));
     for _ in 0..sized(9, 1) {
         rounds.raw.push(rate(alone, setup.raw.run(alone)?));
         rounds.engine_1.push(rate(alone, setup.engine.run(1, alone)?));

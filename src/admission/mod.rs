@@ -47,6 +47,7 @@ pub(crate) struct At {
 
 /// What becomes of a request.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "made once, and taken apart right away")]
 pub(crate) enum Decision {
     /// It goes into the log.
     Append(Admitted),

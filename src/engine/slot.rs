@@ -38,6 +38,7 @@ enum State {
 }
 
 /// What a blocked caller is woken for.
+#[expect(clippy::large_enum_variant, reason = "made once, and taken apart right away")]
 pub(super) enum Woken {
     Lead,
     Reply(Reply),

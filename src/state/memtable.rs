@@ -15,7 +15,7 @@ use std::{
 };
 
 /// Cost of a row besides its bytes: map nodes, counts, the row itself. An estimate, on the high side.
-const ROW_OVERHEAD: usize = 400;
+const ROW_OVERHEAD: usize = 320;
 
 /// A row as of some entry; `None` when the record was removed by then.
 pub(crate) type Seen = Option<Row>;
