@@ -30,11 +30,12 @@ pub(crate) struct Verified {
     pub(crate) bytes: u64,
 }
 
-/// Reads every row. `on_progress` is called now and then with what was seen so far.
+/// Reads every row. `on_progress` is called now and then with what was seen so far, `on_key` with each key of the window.
 pub(crate) fn verify(
     reader: &Reader,
     hasher: &mut RowHasher,
     mut on_progress: impl FnMut(&Verified),
+    mut on_key: impl FnMut(&[u8]),
 ) -> Result<Verified, CheckpointError> {
     let mut seen = Verified::default();
     let mut counted = BTreeMap::<KeyspaceId, u64>::new();
@@ -50,6 +51,7 @@ pub(crate) fn verify(
     })?;
     each(reader, "window", &reader.window, |key, stored| {
         seen.window_rows += 1;
+        on_key(key);
         let row = row(hasher, "window", RowTag::Window, key, stored, |body| {
             decode_window_row(body).map(drop)
         })?;

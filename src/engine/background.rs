@@ -147,6 +147,7 @@ impl Core {
                 damaged => self.checkpoint_error(damaged),
             }
         })?;
+        self.settle_keys(&point.memtable);
         let healthy = self.replace_frozen(reader);
         // Here, where no lock is held, and before the next one fills up.
         drop(point);
@@ -156,6 +157,18 @@ impl Core {
         self.checkpointed_g.store(meta.applied_g, Ordering::Release);
         self.trim(&trimmed)?;
         Ok(true)
+    }
+
+    /// Notes which keys are remembered by the checkpoint now, before anyone looks for them there. A few at a time, so that
+    /// nobody waits long.
+    fn settle_keys(&self, memtable: &Memtable) {
+        const AT_ONCE: usize = 256;
+        memtable.frozen(|rows| {
+            for keys in rows.window().chunks(AT_ONCE) {
+                let mut settled = self.settled.write();
+                keys.iter().for_each(|(key, _)| settled.add(key));
+            }
+        });
     }
 
     /// Puts the new checkpoint in the place of the frozen memtable; false when the engine takes no more writes.

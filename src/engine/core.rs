@@ -12,7 +12,7 @@ use crate::{
     disk::Lock,
     log::writer::{Source, Writer},
     recovery::{Machine, Recovered, RecoveryReport},
-    state::{memtable::Memtable, registry::Registry},
+    state::{filter::Filter, memtable::Memtable, registry::Registry},
 };
 use parking_lot::{Condvar, Mutex, RwLock};
 use std::sync::{
@@ -38,6 +38,8 @@ pub(super) struct Core {
     pub view: RwLock<Arc<View>>,
     pub live: Mutex<Live>,
     pub registry: Arc<RwLock<Registry>>,
+    /// The keys the checkpoint may remember.
+    pub settled: Arc<RwLock<Filter>>,
     /// The last durable entry; changed under the sequencer's lock, read without.
     pub durable: AtomicU64,
     /// The group of the checkpoint before the last: nothing before it is needed.
@@ -61,7 +63,7 @@ impl Core {
             recovered;
         let source = Source { disk: machine.disk.clone(), entropy: machine.entropy.clone(), uuid };
         let durable = fold.applied;
-        let registry = fold.registry.clone();
+        let (registry, settled) = (fold.registry.clone(), fold.settled.clone());
         let applied_g = reader.meta().applied_g;
         let log_bytes = report.bytes_scanned;
         let sequencer =
@@ -79,6 +81,7 @@ impl Core {
             room: Condvar::new(),
             live: Mutex::default(),
             registry,
+            settled,
             durable: AtomicU64::new(durable.get()),
             checkpointed_g: AtomicU64::new(applied_g),
             wakes: super::background::Wakes::default(),

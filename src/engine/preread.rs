@@ -39,7 +39,7 @@ impl Preread {
         };
         if !this.empty {
             // A request that was decided before has nothing else looked at.
-            if !this.load_window(&view, request)? {
+            if !this.load_window(core, &view, request)? {
                 this.load_records(core, &view, request)?;
             }
         }
@@ -54,13 +54,23 @@ impl Preread {
     }
 
     /// Looks the key up; whether it is remembered.
-    fn load_window(&mut self, view: &View, request: &RequestData) -> Result<bool, CheckpointError> {
+    fn load_window(
+        &mut self,
+        core: &Core,
+        view: &View,
+        request: &RequestData,
+    ) -> Result<bool, CheckpointError> {
         let Some((key, _)) = &request.key else { return Ok(false) };
         let known = |memtable: &Arc<Memtable>| memtable.window(key.as_bytes()).is_some();
         if known(&view.active) || view.frozen.as_ref().is_some_and(known) {
             return Ok(true);
         }
-        let row = view.base.window(key.as_bytes())?.map(Arc::new);
+        // The filter is read after the view: it knows all keys of the view's checkpoint, or more.
+        let row = if core.settled.read().may_contain(key.as_bytes()) {
+            view.base.window(key.as_bytes())?.map(Arc::new)
+        } else {
+            None
+        };
         Ok(self.window.insert(row).is_some())
     }
 

@@ -146,8 +146,10 @@ fn verify(
     let meta = reader.meta();
     check_meta(meta, uuid)?;
     let mut fold = start::fold(meta, &reader).map_err(OpenError::checkpoint)?;
-    let verified =
-        checkpoint::verify(&reader, &mut fold.hasher, |_| {}).map_err(OpenError::checkpoint)?;
+    let settled = fold.settled.clone();
+    let on_key = |key: &[u8]| settled.write().add(key);
+    let verified = checkpoint::verify(&reader, &mut fold.hasher, |_| {}, on_key)
+        .map_err(OpenError::checkpoint)?;
     if meta.digest_version == digest::VERSION && verified.digest != meta.digest {
         let what = "its rows do not have the state digest it records";
         return Err(OpenError::corrupt(names::CHECKPOINT, what));

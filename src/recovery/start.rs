@@ -23,6 +23,7 @@ pub(crate) fn fold(meta: &Meta, reader: &Reader) -> Result<Fold, CheckpointError
         active: Arc::default(),
         frozen: None,
         registry: Arc::new(RwLock::new(registry)),
+        settled: Arc::default(),
         counts,
         digest: meta.digest,
         hasher: RowHasher::new(meta.uuid),

@@ -3,6 +3,7 @@
 use super::{
     digest::{RowHasher, StateDigest},
     draft::{Change, Records},
+    filter::Filter,
     memtable::{Horizon, Memtable, Seen},
     registry::Registry,
 };
@@ -20,6 +21,8 @@ pub(crate) struct Fold {
     /// Being written to the checkpoint.
     pub frozen: Option<Arc<Memtable>>,
     pub registry: Arc<RwLock<Registry>>,
+    /// The keys whose outcomes the checkpoint remembers, and a few more.
+    pub settled: Arc<RwLock<Filter>>,
     pub counts: BTreeMap<KeyspaceId, u64>,
     pub digest: StateDigest,
     pub hasher: RowHasher,

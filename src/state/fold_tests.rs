@@ -64,6 +64,7 @@ struct Pair {
 
 fn empty() -> Fold {
     Fold {
+        settled: Arc::default(),
         active: Arc::default(),
         frozen: None,
         registry: Arc::default(),

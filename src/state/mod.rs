@@ -2,6 +2,7 @@
 
 pub(crate) mod digest;
 pub(crate) mod draft;
+pub(crate) mod filter;
 pub(crate) mod fold;
 pub(crate) mod memtable;
 pub(crate) mod registry;

@@ -153,7 +153,7 @@ impl Model {
     }
 
     pub(super) fn verify(&self, checkpoint: &Checkpoint) -> Result<Verified, CheckpointError> {
-        verify(&*checkpoint.reader()?, &mut RowHasher::new(UUID), |_| {})
+        verify(&*checkpoint.reader()?, &mut RowHasher::new(UUID), |_| {}, |_| {})
     }
 }
 

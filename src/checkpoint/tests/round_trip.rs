@@ -4,7 +4,7 @@ use super::{
 };
 use crate::{
     base::KeyspaceId,
-    checkpoint::{Changes, Checkpoint, CheckpointError, verify},
+    checkpoint::{Changes, Checkpoint, CheckpointError, Verified, verify},
     state::digest::RowHasher,
 };
 use std::{
@@ -94,7 +94,7 @@ fn a_reader_sees_one_write_and_generations_grow() {
     for ((keyspace, key), row) in &old_model.records {
         assert_eq!(old.record(*keyspace, key).unwrap().as_ref(), Some(row));
     }
-    let verified = verify(&old, &mut RowHasher::new(UUID), |_| {}).unwrap();
+    let verified = verify(&old, &mut RowHasher::new(UUID), |_| {}, |_| {}).unwrap();
     assert_eq!(verified.digest, old_model.digest());
 }
 
@@ -174,7 +174,7 @@ fn a_failed_read_is_the_machines_fault() {
     let checkpoint = Checkpoint::open_held(file.clone(), 0).unwrap();
     let reader = checkpoint.reader().unwrap();
     file.fail_reads.store(true, Ordering::Relaxed);
-    let verified = verify(&reader, &mut RowHasher::new(UUID), |_| {});
+    let verified = verify(&reader, &mut RowHasher::new(UUID), |_| {}, |_| {});
     assert!(matches!(verified, Err(CheckpointError::Io(_))));
     assert!(matches!(Checkpoint::open_held(file, CACHE), Err(CheckpointError::Io(_))));
 }
@@ -256,9 +256,7 @@ fn progress_is_reported_and_grows() {
     };
     checkpoint.write(changes, &Model::default().meta()).unwrap();
     let mut reports = Vec::new();
-    verify(&checkpoint.reader().unwrap(), &mut RowHasher::new(UUID), |seen| {
-        reports.push(seen.records);
-    })
-    .unwrap();
+    let report = |seen: &Verified| reports.push(seen.records);
+    verify(&checkpoint.reader().unwrap(), &mut RowHasher::new(UUID), report, |_| {}).unwrap();
     assert_eq!(reports, [4096, 8192]);
 }
