@@ -59,7 +59,7 @@ fn every_crash_of_every_two_steps() {
 }
 
 #[test]
-#[ignore = "takes eight minutes on two cores"]
+#[ignore = "takes more than ten minutes on two cores"]
 fn every_crash_of_every_three_steps() {
     let began = Instant::now();
     assert_passed("three steps", campaign(Start::Closed, 3).run(), began);
