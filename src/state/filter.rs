@@ -1,7 +1,7 @@
 //! Which idempotency keys the checkpoint may remember: so that a new key, as most are, costs no look into it.
 //!
 //! A Bloom filter in blocks of one cache line each, sixteen bits a key. It never denies a key that was added; of others it
-//! lets about one in a thousand pass, which then costs the look. It grows by layers, each twice as long as the one before.
+//! lets about one in a thousand pass, which then costs the look. It grows by layers, each twice as long as the one before, so it takes two to four bytes for each key, and 32 KiB at least.
 
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 
