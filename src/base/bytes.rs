@@ -7,6 +7,7 @@ use std::{
     fmt,
     hash::{Hash, Hasher},
     ops::Deref,
+    sync::Arc,
 };
 
 /// A cheaply cloned, immutable run of bytes. `Debug` shows its length only, so that values never reach a log.
@@ -18,7 +19,8 @@ pub struct Bytes(Repr);
 #[derive(Clone)]
 enum Repr {
     Inline { length: u8, bytes: [u8; INLINE] },
-    Shared(bytes::Bytes),
+    Static(&'static [u8]),
+    Shared(Arc<[u8]>),
 }
 
 /// What fits beside the tag into as many words as a shared run takes.
@@ -34,14 +36,13 @@ impl Bytes {
     /// A run borrowed from the program itself.
     #[must_use]
     pub const fn from_static(bytes: &'static [u8]) -> Self {
-        Self(Repr::Shared(bytes::Bytes::from_static(bytes)))
+        Self(Repr::Static(bytes))
     }
 
     /// Copies `bytes` into a run of its own.
     #[must_use]
     pub fn copy_from_slice(bytes: &[u8]) -> Self {
-        Self::inline(bytes)
-            .unwrap_or_else(|| Self(Repr::Shared(bytes::Bytes::copy_from_slice(bytes))))
+        Self::inline(bytes).unwrap_or_else(|| Self(Repr::Shared(bytes.into())))
     }
 
     fn inline(slice: &[u8]) -> Option<Self> {
@@ -62,6 +63,7 @@ impl Deref for Bytes {
     fn deref(&self) -> &[u8] {
         match &self.0 {
             Repr::Inline { length, bytes } => &bytes[..usize::from(*length)],
+            Repr::Static(bytes) => bytes,
             Repr::Shared(bytes) => bytes,
         }
     }
@@ -108,7 +110,7 @@ impl Hash for Bytes {
 
 impl From<Vec<u8>> for Bytes {
     fn from(bytes: Vec<u8>) -> Self {
-        Self::inline(&bytes).unwrap_or_else(|| Self(Repr::Shared(bytes.into())))
+        bytes.as_slice().into()
     }
 }
 

@@ -44,6 +44,38 @@ fn bytes_come_back() {
 }
 
 #[test]
+fn durable_writes_of_every_shape_come_back() {
+    on_each(|disk| {
+        let file = disk.create_log("a").unwrap();
+        assert_eq!(file.len().unwrap(), 0);
+        let mut expected = vec![0; 4 << 20];
+        file.write_all_at(0, &expected).unwrap();
+        file.sync_data().unwrap();
+        file.drop_cache().unwrap();
+        // Whole blocks, parts of one, and more than is written in one piece; with ordinary writes between them.
+        let writes = [
+            (4096, 4096, 1),
+            (8192, 12288, 2),
+            (100, 300, 3),
+            (20480, 4095, 4),
+            (1 << 20, 2 << 20, 5),
+            (0, 8192, 6),
+        ];
+        for (offset, length, byte) in writes {
+            let bytes = vec![byte; length];
+            file.write_durably_at(offset as u64, &bytes).unwrap();
+            expected[offset..offset + length].copy_from_slice(&bytes);
+            file.write_all_at(offset as u64 + 1, &[9]).unwrap();
+            expected[offset + 1] = 9;
+            assert!(
+                contents(&*file) == expected && contents(&*disk.open("a").unwrap()) == expected
+            );
+        }
+        assert_eq!(kind(disk.create_log("a")), ErrorKind::AlreadyExists);
+    });
+}
+
+#[test]
 fn lengths_cut_and_grow_with_zeros() {
     on_each(|disk| {
         let file = disk.create("a").unwrap();

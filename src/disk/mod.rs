@@ -39,6 +39,15 @@ pub trait Disk: Debug + Send + Sync + 'static {
     /// `AlreadyExists` when the name is taken.
     fn create(&self, name: &str) -> io::Result<Arc<dyn File>>;
 
+    /// Creates a file of length 0 that will be zeroed, synced, and then written block by block with
+    /// [`write_durably_at`](File::write_durably_at): a disk may prepare for that.
+    ///
+    /// # Errors
+    /// Those of [`create`](Self::create).
+    fn create_log(&self, name: &str) -> io::Result<Arc<dyn File>> {
+        self.create(name)
+    }
+
     /// Opens a file for reading and writing.
     ///
     /// # Errors
@@ -117,6 +126,16 @@ pub trait File: Debug + Send + Sync + 'static {
     /// # Errors
     /// Those of the system; after one, nothing is known about the bytes written since the last success.
     fn sync_data(&self) -> io::Result<()>;
+
+    /// Writes all of `bytes` at `offset`, inside of the file's synced length, and returns when they are durable. Says nothing of
+    /// what else was written to the file. A crash may leave any part of them, as of a write that was not synced.
+    ///
+    /// # Errors
+    /// Those of the system; after one, nothing is known about these bytes.
+    fn write_durably_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.write_all_at(offset, bytes)?;
+        self.sync_data()
+    }
 
     /// Asks the system to forget its cached copy, so that the next read comes from the medium.
     ///

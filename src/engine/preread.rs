@@ -61,7 +61,7 @@ impl Preread {
         request: &RequestData,
     ) -> Result<bool, CheckpointError> {
         let Some((key, _)) = &request.key else { return Ok(false) };
-        let known = |memtable: &Arc<Memtable>| memtable.window(key.as_bytes()).is_some();
+        let known = |memtable: &Arc<Memtable>| memtable.remembers(key.as_bytes());
         if known(&view.active) || view.frozen.as_ref().is_some_and(known) {
             return Ok(true);
         }
@@ -108,7 +108,8 @@ impl Preread {
         keyspace: KeyspaceId,
         key: &Bytes,
     ) -> Result<(), CheckpointError> {
-        if view.newest_in_memory(keyspace, key).is_none() {
+        let knows = |memtable: &Arc<Memtable>| memtable.knows(keyspace, key);
+        if !knows(&view.active) && !view.frozen.as_ref().is_some_and(knows) {
             let row = view.base.record(keyspace, key)?;
             self.rows.insert((keyspace, key.clone()), row);
         }
@@ -117,11 +118,6 @@ impl Preread {
 }
 
 impl View {
-    /// The newest row the memtables know of.
-    pub(super) fn newest_in_memory(&self, keyspace: KeyspaceId, key: &[u8]) -> Option<Option<Row>> {
-        self.in_memory(keyspace, key, || SeqNo::MAX)
-    }
-
     /// The row as of the entry `at` gives, as far as the memtables know.
     pub(super) fn in_memory(
         &self,

@@ -125,7 +125,7 @@ pub(crate) fn prepare(
     const CHUNK: usize = 1 << 20;
     let path = names::spare(number);
     remove_if_there(disk, &path)?;
-    let file = disk.create(&path)?;
+    let file = disk.create_log(&path)?;
     let header =
         SegmentHeader { version: VERSION, uuid, number, bytes: format::blocks(bytes), nonce };
     let made = (|| {
@@ -135,7 +135,9 @@ pub(crate) fn prepare(
             file.write_all_at(offset, &zeros[..length])?;
         }
         file.write_all_at(0, &header.encode())?;
-        file.sync_data()
+        file.sync_data()?;
+        // What is written from here on may go past the cache, which need not hold the zeros then.
+        file.drop_cache()
     })();
     if let Err(error) = made {
         // Give the space back: nothing refers to the file.

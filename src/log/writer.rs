@@ -123,7 +123,7 @@ impl Writer {
     }
 
     /// Seals the entries that stand behind the first [`HEADER`] bytes of `group` and makes them durable, in `next` if
-    /// the segment in use has no room for them. Blocks; writes once (twice into a new segment) and syncs once.
+    /// the segment in use has no room for them. Blocks for one durable write.
     pub(crate) fn append(
         &mut self,
         group: &mut Vec<u8>,
@@ -132,22 +132,29 @@ impl Writer {
     ) -> Result<Position, Failed> {
         // Unset only when all went well.
         self.failed = true;
-        let linked = self.room() < group::padded_len(group.len() - HEADER);
-        if linked {
-            // While this fails, `CLEAN` may still be there, and the next opening go on with these very numbers.
-            self.link(next, sealing.first_seq).map_err(|error| Failed { error, written: false })?;
-        }
+        let full = self.room() < group::padded_len(group.len() - HEADER);
+        let link = full.then(|| self.link(next, sealing.first_seq)).transpose();
+        // While this fails, `CLEAN` may still be there, and the next opening go on with these very numbers.
+        let link = link.map_err(|error| Failed { error, written: false })?;
+        let start = self.position.end;
         self.digest = sealing.digest;
         let header = self.header(Kind::Entries, sealing);
-        let synced = self.write(group, header).and_then(|()| self.sync());
-        self.failed = synced.is_err();
-        synced.map_err(|error| Failed { error, written: true })
+        self.seal(group, header);
+        let written = match link {
+            Some(mut bytes) => {
+                bytes.extend_from_slice(group);
+                self.write(DATA, &bytes)
+            }
+            None => self.write(start, group),
+        };
+        self.failed = written.is_err();
+        written.map_err(|error| Failed { error, written: true })
     }
 
     /// Begins a segment with nothing but its `Link`, so that the verdict on the segment before is durable.
     pub(crate) fn begin(&mut self, next: Segment, next_seq: SeqNo) -> io::Result<Position> {
-        self.link(Some(next), next_seq)?;
-        self.sync()
+        let link = self.link(Some(next), next_seq)?;
+        self.write(DATA, &link)
     }
 
     /// Leaves the marker that says where the log ended. Nothing may be appended afterwards.
@@ -190,7 +197,8 @@ impl Writer {
         self.last_g.retain(|number, _| !numbers.contains(number));
     }
 
-    fn link(&mut self, next: Option<Segment>, next_seq: SeqNo) -> io::Result<()> {
+    /// Begins a segment; its first group, still to be written.
+    fn link(&mut self, next: Option<Segment>, next_seq: SeqNo) -> io::Result<Vec<u8>> {
         let next = next.ok_or_else(|| io::Error::other("no segment was prepared"))?;
         self.unmark_clean()?;
         segments::adopt(&*self.disk, &next)?;
@@ -207,7 +215,8 @@ impl Writer {
         let last_seq = SeqNo::new(next_seq.get() - 1);
         let none = Sealing { first_seq: next_seq, last_seq, entries: 0, digest: self.digest };
         let header = self.header(Kind::Link, none);
-        self.write(&mut group, header)
+        self.seal(&mut group, header);
+        Ok(group)
     }
 
     fn unmark_clean(&mut self) -> io::Result<()> {
@@ -234,27 +243,25 @@ impl Writer {
         }
     }
 
-    fn write(&mut self, group: &mut Vec<u8>, header: GroupHeader) -> io::Result<()> {
-        let segment =
-            self.current.as_ref().expect("a segment is in use before anything is written");
-        header.seal(segment.header.nonce, group);
+    /// Seals a group as the next of the segment in use.
+    fn seal(&mut self, group: &mut Vec<u8>, header: GroupHeader) {
+        header.seal(self.segment().header.nonce, group);
         let chain = group::chain(group);
         group.resize(blocks(group.len() as u64) as usize, 0);
-        segment.file.write_all_at(self.position.end, group)?;
         self.position.end += group.len() as u64;
         (self.position.g, self.position.chain) = (header.g, chain);
         self.last_g.insert(self.position.segment, header.g);
-        Ok(())
     }
 
-    fn sync(&mut self) -> io::Result<Position> {
-        self.current
-            .as_ref()
-            .expect("a segment is in use before anything is synced")
-            .file
-            .sync_data()?;
+    /// Makes durable what was sealed: the only sync of a group.
+    fn write(&mut self, start: u64, groups: &[u8]) -> io::Result<Position> {
+        self.segment().file.write_durably_at(start, groups)?;
         self.durable_g = self.position.g;
         Ok(self.position)
+    }
+
+    fn segment(&self) -> &Segment {
+        self.current.as_ref().expect("a segment is in use before anything is sealed")
     }
 }
 

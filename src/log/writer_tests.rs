@@ -124,8 +124,7 @@ mod order {
                 "create segments/newest-02",
                 "sync_dir segments",
                 "remove segments/newest-01",
-                "write segments/02 8192+4096",
-                "write segments/02 12288+4096",
+                "write segments/02 8192+8192",
                 "sync segments/02",
             ]
         );

@@ -158,6 +158,12 @@ impl Memtable {
         tables.records.get(&keyspace)?.get(key)?.at(at()).cloned()
     }
 
+    /// Whether this memtable has the record at all.
+    pub(crate) fn knows(&self, keyspace: KeyspaceId, key: &[u8]) -> bool {
+        let tables = self.tables.read();
+        tables.records.get(&keyspace).is_some_and(|records| records.contains_key(key))
+    }
+
     /// The number of records of a keyspace as of `seq`; `None` when this memtable does not know.
     pub(crate) fn count(&self, keyspace: KeyspaceId, seq: SeqNo) -> Option<u64> {
         self.tables.read().counts.get(&keyspace)?.at(seq).copied()
@@ -166,6 +172,11 @@ impl Memtable {
     /// What is remembered under a key.
     pub(crate) fn window(&self, key: &[u8]) -> Option<Arc<WindowRow>> {
         self.tables.read().window.get(key).cloned()
+    }
+
+    /// Whether something is remembered under a key.
+    pub(crate) fn remembers(&self, key: &[u8]) -> bool {
+        self.tables.read().window.contains_key(key)
     }
 
     /// Up to `limit` records between the bounds as of `seq`, from the front or from the back; removed ones included.
