@@ -18,7 +18,7 @@ use crate::{
 use std::{io, sync::Arc};
 
 /// Length of the first segment of all, which holds no groups: its absence shows that the log was removed.
-const GENESIS_BYTES: u64 = DATA + BLOCK;
+pub(super) const GENESIS_BYTES: u64 = DATA + BLOCK;
 
 /// A directory whose identity is known.
 #[derive(Debug)]
@@ -56,7 +56,11 @@ fn read_identity(disk: &dyn Disk) -> Result<Identity, OpenError> {
     Ok(identity)
 }
 
-fn read_clean(disk: &dyn Disk, uuid: u128, listed: &[Listed]) -> Result<Option<Clean>, OpenError> {
+pub(super) fn read_clean(
+    disk: &dyn Disk,
+    uuid: u128,
+    listed: &[Listed],
+) -> Result<Option<Clean>, OpenError> {
     if !listed.iter().any(|listed| listed.name == names::CLEAN) {
         return Ok(None);
     }

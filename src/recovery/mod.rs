@@ -6,6 +6,8 @@
 
 mod directory;
 mod error;
+#[cfg(feature = "testing")]
+pub(crate) mod log_alone;
 mod replay;
 mod report;
 mod settle;
