@@ -104,7 +104,8 @@ impl Campaign {
         cases.extend(while_open.into_iter().map(|damage| case(When::WhileOpen, vec![damage])));
         for _ in 0..self.several {
             let pieces = 2 + dice.below(2);
-            let damages = plan::some(subject, &mut dice, pieces);
+            let mut damages = plan::some(subject, &mut dice, pieces);
+            damages.retain(|damage| !matches!(damage, Damage::OlderDirectory { .. }));
             cases.push(case(When::AtRest, damages));
         }
         cases

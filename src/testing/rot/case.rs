@@ -81,9 +81,11 @@ impl Case {
         }
     }
 
-    /// Whether more than the last sync can be gone with all that vouched for it.
+    /// Whether more than the last sync can be gone with all that vouched for it: more than one block is damaged.
     pub(super) fn may_roll_back(&self) -> bool {
-        self.damages.len() > 1 || matches!(self.damages[..], [Damage::StaleFile { .. }])
+        let wide =
+            |damage: &Damage| matches!(damage, Damage::StaleFile { .. } | Damage::Misdirect { .. });
+        self.damages.len() > 1 || self.damages.iter().any(wide)
     }
 }
 
@@ -106,7 +108,11 @@ pub fn fuzz(bytes: &[u8]) {
     // What is damaged while it is open has one piece of damage, and then it goes on.
     let pieces = if when == When::WhileOpen { 1 } else { shape % 3 + 1 };
     let mut dice = Dice::Bytes(rest);
-    let damages = plan::some(subject, &mut dice, usize::from(pieces));
+    let mut damages = plan::some(subject, &mut dice, usize::from(pieces));
+    // A directory that is in use can't be replaced as a whole, and only by itself is it told what it is then.
+    if when == When::WhileOpen || damages.len() > 1 {
+        damages.retain(|damage| !matches!(damage, Damage::OlderDirectory { .. }));
+    }
     let case = Case { seed: 1, scene: subject.scene, when, damages };
     if let Err(failure) = case.run_on(subject) {
         panic!("{failure}");

@@ -40,7 +40,7 @@ pub enum Found {
     /// *Not detectable.* The last sync reads as if nothing had been written: there is nothing to report.
     Vanished,
     /// *Not detectable.* More than the last sync is gone with everything that vouched for it, since a file was put back to
-    /// what it was before, or several were damaged.
+    /// what it was before, or more than one block was damaged. Reported, if anything is left of it.
     RolledBack,
     /// *Not detectable.* The directory is an older copy of itself, and exactly that.
     OlderDirectory,
@@ -99,7 +99,7 @@ fn at_rest(subject: &Subject, case: &Case) -> Result<Found, Problem> {
     if before == subject.disk.digest() && !case.hides_bytes() {
         return Ok(Found::NoDamage);
     }
-    let damaged = image::files(&disk);
+    let damaged = disk.snapshot();
     let engine = match subject.open(&disk, 0) {
         Ok(engine) => engine,
         Err(error) => return refused(case, &error, disk.digest() == before),
@@ -150,21 +150,25 @@ pub(super) fn place(case: &Case, error: &Error) -> Result<bool, Problem> {
 fn kept(
     subject: &Subject,
     case: &Case,
-    damaged: &Files,
+    damaged: &SimDisk,
     report: &RecoveryReport,
 ) -> Result<(Model, Found), Problem> {
     let loss = |what: String| Problem::new(Kind::SilentLoss, format!("{what}\n{report}"));
-    let same_checkpoint = damaged.get(names::CHECKPOINT) == subject.files.get(names::CHECKPOINT);
-    if same_checkpoint && report.checkpoint_seq != subject.checkpoint_seq && !case.hides_bytes() {
+    if report.checkpoint_seq != subject.checkpoint_seq
+        && damaged.read_file(names::CHECKPOINT).ok().as_ref()
+            == subject.files.get(names::CHECKPOINT).map(|bytes| &**bytes)
+    {
         return Err(loss("it is not the checkpoint that is there".into()));
     }
     if report.applied_seq == subject.model.last() {
         return Ok((subject.model.clone(), Found::Exact));
     }
+    let damaged = &image::files(damaged);
     let whole = subject.layout.whole(damaged);
-    let Some(Whole { x, end, last_seq }) = whole else {
+    let Some(whole) = whole else {
         return Err(loss("a log without groups came to another end".into()));
     };
+    let Whole { x, end, last_seq } = whole;
     let due = last_seq.max(report.checkpoint_seq);
     if report.applied_seq != due {
         return Err(loss(format!("it ends at entry {}, {due} is whole", report.applied_seq)));
@@ -172,7 +176,7 @@ fn kept(
     if let Some(evidence) = subject.layout.evidence(damaged, end, x) {
         return Err(loss(format!("group {x} is gone, although {evidence}")));
     }
-    reported(damaged, &whole.expect("it was just there"), report).map_err(loss)?;
+    reported(damaged, &whole, report).map_err(loss)?;
     let mut model = subject
         .history
         .get(&due)

@@ -152,15 +152,9 @@ impl Plan<'_> {
     }
 }
 
-/// So many pieces of damage, or fewer where there are not enough choices. The whole directory is put back only by itself.
+/// So many pieces of damage, or fewer where there are not enough choices.
 pub(super) fn some(subject: &Subject, dice: &mut Dice<'_>, pieces: usize) -> Vec<Damage> {
-    let damages = (0..pieces).filter_map(|_| any(subject, dice));
-    let damages: Vec<Damage> = damages.collect();
-    if damages.len() == 1 {
-        return damages;
-    }
-    let single = |damage: &Damage| !matches!(damage, Damage::OlderDirectory { .. });
-    damages.into_iter().filter(single).collect()
+    (0..pieces).filter_map(|_| any(subject, dice)).collect()
 }
 
 /// Something.

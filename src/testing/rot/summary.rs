@@ -156,27 +156,30 @@ impl AddAssign for Summary {
     }
 }
 
+/// What is 0 is left out, but for what was broken.
 impl fmt::Display for Counts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} damaged", self.damages)?;
+        let counts = [
+            (self.exact, "exact"),
+            (self.refused_at_open, "refused at open"),
+            (self.named_another, "of those name another file"),
+            (self.refused_at_read, "refused at read"),
+            (self.torn_tails, "last syncs cut and reported"),
+            (self.vanished, "last syncs vanished"),
+            (self.rolled_back, "rolled back"),
+            (self.older_directories, "older directories"),
+        ];
+        for (count, what) in counts.into_iter().filter(|(count, _)| *count > 0) {
+            write!(f, ", {count} {what}")?;
+        }
+        if self.broken_laws() == 0 {
+            return write!(f, "; broken 0");
+        }
         write!(
             f,
-            "{} damaged: {} exact, {} refused at open ({} name another file), {} refused at read; not detectable: {} torn \
-             tails reported, {} last syncs vanished, {} rolled back, {} older directories; broken: {} wrong values, {} \
-             panics, {} silent losses, {} changed by a refusal, {} without a place",
-            self.damages,
-            self.exact,
-            self.refused_at_open,
-            self.named_another,
-            self.refused_at_read,
-            self.torn_tails,
-            self.vanished,
-            self.rolled_back,
-            self.older_directories,
-            self.wrong_values,
-            self.panics,
-            self.silent_losses,
-            self.changed,
-            self.no_place,
+            "; BROKEN: {} wrong values, {} panics, {} silent losses, {} changed by a refusal, {} without a place",
+            self.wrong_values, self.panics, self.silent_losses, self.changed, self.no_place,
         )
     }
 }
