@@ -7,6 +7,7 @@ mod crash;
 mod damage;
 mod directories;
 mod failure;
+mod golden;
 mod layers;
 #[cfg(target_os = "linux")]
 mod memory;
