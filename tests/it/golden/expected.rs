@@ -21,11 +21,10 @@ pub fn of(opened: Result<Engine, Error>) -> Value {
     // Durations are not the directory's.
     report.as_object_mut().unwrap().remove("phases");
     let head = engine.chain_head();
-    let hex: String = head.digest.iter().map(|byte| format!("{byte:02x}")).collect();
     let records = json!({
         "texts": records(&engine, &TEXTS, |text| json!(text)),
         "totals": records(&engine, &TOTALS, |total| json!(total)),
-        "raw": records(&engine, &RAW, |bytes| json!(bytes.to_vec())),
+        "raw": records(&engine, &RAW, |bytes| json!(hex(bytes))),
     });
     let keyspaces = engine.keyspaces();
     // Only what was decided before is retried.
@@ -39,11 +38,15 @@ pub fn of(opened: Result<Engine, Error>) -> Value {
         .collect();
     json!({
         "report": report,
-        "chain_head": { "group": head.group, "digest": hex },
+        "chain_head": { "group": head.group, "digest": hex(&head.digest) },
         "keyspaces": keyspaces,
         "records": records,
         "remembered": outcomes,
     })
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn records<K: Key + Debug, V>(

@@ -161,7 +161,7 @@ pub fn answer(engine: &Engine, n: u32) -> Result<Outcome<u32, String>, Error> {
     let request = match n % 8 {
         0 => request.put(&TEXTS, &n, &text, Expect::Any),
         1 => request.put(&TEXTS, &(n % 4), &text, Expect::Absent),
-        2 => request.add(&TOTALS, "sum", i64::from(n), 0..=1_000),
+        2 => request.add(&TOTALS, "sum", i64::from(n + 1), 0..=1_000),
         3 => request.put(&RAW, &(n as u8, text), &Bytes::from(vec![n as u8; 40]), Expect::Absent),
         4 => request.delete(&TEXTS, &(n - 4), Expect::Present).put(&TEXTS, &n, &text, Expect::Any),
         // Entry 2 was the one to write record 1, and is it still, once.
