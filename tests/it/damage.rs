@@ -76,7 +76,7 @@ fn damage_of_every_kind_to_every_kind_of_file() {
 
 #[test]
 fn damage_while_it_is_open() {
-    let while_open = 200 * times();
+    let while_open = 150 * times();
     let summary = passed("while open", Campaign { while_open, ..Campaign::new(2) });
     assert_eq!(summary.by_when[&When::WhileOpen], summary.total);
 }
@@ -85,7 +85,7 @@ fn damage_while_it_is_open() {
 #[test]
 fn damage_to_a_large_checkpoint_while_it_is_open() {
     let scenes = vec![Scene::Large];
-    let (at_rest, while_open) = (100 * times(), 200 * times());
+    let (at_rest, while_open) = (20 * times(), 60 * times());
     let campaign = Campaign { scenes, at_rest, while_open, ..Campaign::new(3) };
     let summary = passed("large", campaign);
     let checkpoint = &summary.by_file[&FileKind::Checkpoint];
