@@ -34,6 +34,9 @@ mod plan;
 mod scene;
 mod summary;
 
+#[cfg(test)]
+mod tests;
+
 pub use campaign::Campaign;
 pub use case::{Case, Failure, When, fuzz};
 pub use damage::{Block, Damage, DamageKind, Name};
