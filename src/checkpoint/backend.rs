@@ -5,7 +5,10 @@
 //! and visible to redb, until it is either [released](Backend::release), that is, carried out in exactly redb's order,
 //! or [abandoned](Backend::abandon). After that it passes everything on, or nothing.
 
-use super::held::Held;
+use super::{
+    held::Held,
+    sums::{self, Sums},
+};
 use crate::disk::File;
 use parking_lot::{Mutex, RwLock};
 use std::{
@@ -26,6 +29,8 @@ struct Shared {
     mode: RwLock<Mode>,
     /// The length redb sees. We are the file's only user, so nobody else changes it.
     len: AtomicU64,
+    /// What was read or written before must be there when it is read again.
+    sums: Sums,
     failure: Mutex<Option<Failure>>,
     damaged: AtomicBool,
 }
@@ -72,6 +77,7 @@ impl Backend {
             file,
             mode: RwLock::new(mode),
             len: AtomicU64::new(len),
+            sums: Sums::default(),
             failure: Mutex::new(None),
             damaged: AtomicBool::new(false),
         }))
@@ -145,15 +151,19 @@ impl Shared {
             Mode::Passing => self.note(self.file.read_exact_at(offset, out)),
             Mode::Held(held) => self.note(held.read(&*self.file, offset, out)),
             Mode::Abandoned => Err(abandoned()),
-        }
+        }?;
+        // Not noted either: this is damage.
+        self.sums.check(offset, out)
     }
 
     fn write(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         self.refuse_after_failure()?;
+        self.sums.forget(sums::touched(offset, bytes));
         self.change(
             |held| held.write(&*self.file, offset, bytes),
             || self.file.write_all_at(offset, bytes),
         )?;
+        self.sums.wrote(offset, bytes);
         self.len.fetch_max(offset + bytes.len() as u64, Ordering::AcqRel);
         Ok(())
     }
@@ -167,6 +177,7 @@ impl Shared {
             },
             || self.file.set_len(len),
         )?;
+        self.sums.cut(len);
         self.len.store(len, Ordering::Release);
         Ok(())
     }

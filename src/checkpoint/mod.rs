@@ -16,6 +16,7 @@ mod error;
 mod guard;
 mod held;
 mod reader;
+mod sums;
 mod tables;
 mod verify;
 mod write;

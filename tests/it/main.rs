@@ -7,6 +7,7 @@ mod crash;
 mod damage;
 mod directories;
 mod failure;
+mod golden;
 mod layers;
 mod log;
 #[cfg(target_os = "linux")]
