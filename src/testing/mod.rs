@@ -1,8 +1,12 @@
 //! What it takes to test a service, and this crate, under power cuts: a simulated machine, deterministic from one seed,
-//! a reference model of the engine, and a runner that crashes it at every I/O.
+//! a reference model of the engine, and a runner that crashes it at every I/O. [`service`] runs the code of a service on
+//! all that; [`kills`] kills real processes.
 
 pub mod crash;
+mod luck;
+pub mod kills;
 pub mod log;
 pub mod model;
+pub mod service;
 
 pub use crate::disk::*;

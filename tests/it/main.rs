@@ -7,6 +7,7 @@ mod crash;
 mod damage;
 mod directories;
 mod failure;
+mod kills;
 mod layers;
 mod log;
 #[cfg(target_os = "linux")]
