@@ -14,4 +14,5 @@ mod log;
 mod memory;
 mod outcomes;
 mod reads;
+mod service;
 mod support;
