@@ -165,51 +165,65 @@ impl Books {
     ) -> Result<(), Problem> {
         let name = name(&order);
         self.shown = self.shown.max(after);
-        let doubtful = self.doubtful.remove(&name).is_some();
-        if let Some((_, first)) = self.first.get(&name) {
-            if !answer.repeats(first) {
-                return Err(Problem::violation(format!(
-                    "{order:?} was answered {first} at first, and {answer} on a retry"
-                )));
-            }
+        let first = self.first.get(&name).map(|(_, first)| first);
+        if let Some(first) = first.filter(|first| !answer.repeats(first)) {
+            let what = format!("{order:?} was answered {first} at first, and {answer} on a retry");
+            return Err(Problem::violation(what));
         }
+        let known = first.is_some();
+        let doubtful = self.doubtful.remove(&name).is_some();
         match answer {
-            Answer::Committed { seq, replayed, ref result, .. } => {
+            Answer::Committed { seq, replayed, .. } => {
                 self.summary.in_doubt_carried_out += u64::from(doubtful && replayed);
-                if !replayed {
-                    self.written = self.epoch;
-                    if !self.fresh.insert(name) {
-                        let what = format!("{order:?} was carried out twice");
-                        return Err(Problem::violation(what));
-                    }
-                }
-                if seq > after || (!replayed && seq <= before) {
-                    let what =
-                        format!("{order:?} is entry {seq}: asked after {before}, told at {after}");
-                    return Err(Problem::violation(what));
-                }
-                if *result != order.result() {
-                    return Err(Problem::violation(format!("{order:?} has another's result")));
-                }
-                if !self.first.contains_key(&name) {
+                self.take_in_commit(&order, before, after, &answer)?;
+                if !known {
                     self.carried_out(seq, &order)?;
                 }
             }
+            // It is not remembered, so it is due each time.
             Answer::Conflict(_) => {
-                let answer = answer.clone();
-                let (order, up_to_entry) = (order.clone(), after);
-                self.refusals.push(Refusal { order, answer, after_entry: before, up_to_entry });
-                // It is not remembered.
+                self.refusals.push(Refusal {
+                    order,
+                    answer,
+                    after_entry: before,
+                    up_to_entry: after,
+                });
                 return Ok(());
             }
-            Answer::Unmet(_) | Answer::OutOfBounds(_) if !self.first.contains_key(&name) => {
-                let (order, answer) = (order.clone(), answer.clone());
+            Answer::Unmet(_) | Answer::OutOfBounds(_) if known => {}
+            Answer::Unmet(_) | Answer::OutOfBounds(_) => {
+                // It may have been decided for an earlier delivery.
                 let after_entry = self.asked.get(&name).copied().unwrap_or(before);
+                let (order, answer) = (order.clone(), answer.clone());
                 self.refusals.push(Refusal { order, answer, after_entry, up_to_entry: after });
             }
-            Answer::Unmet(_) | Answer::OutOfBounds(_) => {}
         }
         self.first.entry(name).or_insert((order, answer));
+        Ok(())
+    }
+
+    /// What must be true of each receipt alone.
+    fn take_in_commit(
+        &mut self,
+        order: &Order,
+        before: SeqNo,
+        after: SeqNo,
+        answer: &Answer,
+    ) -> Result<(), Problem> {
+        let Answer::Committed { seq, replayed, result, .. } = answer else { return Ok(()) };
+        if *seq > after || (!replayed && *seq <= before) {
+            let what = format!("{order:?} is entry {seq}: asked after {before}, told at {after}");
+            return Err(Problem::violation(what));
+        }
+        if *result != order.result() {
+            return Err(Problem::violation(format!("{order:?} has another's result")));
+        }
+        if !replayed {
+            self.written = self.epoch;
+            if !self.fresh.insert(name(order)) {
+                return Err(Problem::violation(format!("{order:?} was carried out twice")));
+            }
+        }
         Ok(())
     }
 

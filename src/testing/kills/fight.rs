@@ -3,13 +3,15 @@
 use super::{
     super::{crash::Kind, luck::Luck, model::NUMBERS},
     child::{self, Job, Role},
-    life::{self, End, Process},
+    life::{self, End, Heard, Process},
     problem::{Failure, Problem},
     protocol::{Line, Opened},
     summary::{FightSummary, Summary},
 };
 use crate::{Engine, Epoch, Error, SeqNo};
-use std::{collections::BTreeMap, path::PathBuf, process::Command, time::Duration};
+use std::{
+    collections::BTreeMap, path::PathBuf, process::Command, sync::mpsc::Sender, time::Duration,
+};
 
 /// Greatest number of commits a process makes before it closes or is killed.
 const COMMITS: u64 = 12;
@@ -119,7 +121,7 @@ impl Arena<'_> {
         number: usize,
         record: u32,
         command: Command,
-        ear: std::sync::mpsc::Sender<(usize, Option<Line>)>,
+        ear: Sender<Heard>,
     ) -> Result<Contender, Problem> {
         let commits = 1 + self.luck.below(COMMITS);
         let stays = self.luck.once_in(2);

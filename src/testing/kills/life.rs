@@ -19,6 +19,9 @@ const SIGKILL: i32 = 9;
 /// A child that says nothing for so long hangs.
 const SILENCE: Duration = Duration::from_secs(120);
 
+/// A line, with the number of the child that said it; `None` after its last.
+pub(super) type Heard = (usize, Option<Line>);
+
 /// A running child. Dropping it kills it.
 pub(super) struct Process(Child);
 
@@ -36,7 +39,7 @@ impl Process {
         directory: &Path,
         job: &Job,
         number: usize,
-        heard: Sender<(usize, Option<Line>)>,
+        heard: Sender<Heard>,
     ) -> Result<Self, Problem> {
         command.env(CHILD_VARIABLE, directory).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut process = Self(command.spawn()?);
@@ -87,9 +90,7 @@ impl Drop for Process {
 }
 
 /// The next line of any child of the channel.
-pub(super) fn hear(
-    heard: &Receiver<(usize, Option<Line>)>,
-) -> Result<(usize, Option<Line>), Problem> {
+pub(super) fn hear(heard: &Receiver<Heard>) -> Result<Heard, Problem> {
     heard.recv_timeout(SILENCE).map_err(|error| match error {
         RecvTimeoutError::Timeout => Problem::violation("a child hangs"),
         RecvTimeoutError::Disconnected => Problem::violation("a child can't be heard any more"),
@@ -97,7 +98,7 @@ pub(super) fn hear(
 }
 
 /// A channel for what children say.
-pub(super) fn ear() -> (Sender<(usize, Option<Line>)>, Receiver<(usize, Option<Line>)>) {
+pub(super) fn ear() -> (Sender<Heard>, Receiver<Heard>) {
     channel()
 }
 
