@@ -118,6 +118,7 @@ struct Database<'a> {
     lives: u64,
     /// How long the last opening took.
     opening: Duration,
+    fastest: Duration,
     segment_bytes: u64,
     log_limit_bytes: u64,
     checkpoint: u64,
@@ -143,6 +144,7 @@ impl<'a> Database<'a> {
             kills,
             lives: 0,
             opening: Duration::from_millis(10),
+            fastest: Duration::from_millis(10),
             segment_bytes: 64 << 10,
             log_limit_bytes: (64 << 10) << luck.below(4),
             checkpoint: 0,
@@ -165,15 +167,7 @@ impl<'a> Database<'a> {
     /// Starts a process and kills it.
     fn life(&mut self, command: Command) -> Result<(), Problem> {
         let job = self.job(Role::Work);
-        let moment = if self.luck.once_in(4) {
-            // Past its end, now and then.
-            let most = self.opening.as_micros() as u64 * 5 / 4;
-            Moment::Opening(Duration::from_micros(self.luck.below(most.max(1))))
-        } else {
-            let most = 1 + self.luck.below(ANSWERS);
-            let delay = Duration::from_micros(self.luck.below(DELAY_US));
-            Moment::Answers(1 + self.luck.below(most), delay)
-        };
+        let moment = self.moment();
         let (ear, heard) = life::ear();
         let mut process = Process::start(command, &self.directory, &job, 0, ear)?;
         let (mut opened, mut answers, mut killed) = (false, 0, false);
@@ -189,6 +183,7 @@ impl<'a> Database<'a> {
             if let Line::Opened(Opened { micros, .. }) = line {
                 opened = true;
                 self.opening = Duration::from_micros(micros);
+                self.fastest = self.fastest.min(self.opening);
             }
             if let Some(delay) = delay.filter(|_| !killed) {
                 process.kill_after(delay)?;
@@ -203,6 +198,19 @@ impl<'a> Database<'a> {
         self.books.summary.kills_while_opening += u64::from(!opened);
         self.books.died();
         Ok(())
+    }
+
+    fn moment(&self) -> Moment {
+        if self.luck.once_in(3) {
+            // Within any opening, or within one like the last and a little after it.
+            let most = if self.luck.once_in(2) { self.fastest } else { self.opening * 5 / 4 };
+            let most = (most.as_micros() as u64).max(1);
+            Moment::Opening(Duration::from_micros(self.luck.below(most)))
+        } else {
+            let most = 1 + self.luck.below(ANSWERS);
+            let delay = Duration::from_micros(self.luck.below(DELAY_US));
+            Moment::Answers(1 + self.luck.below(most), delay)
+        }
     }
 
     fn job(&mut self, role: Role) -> Job {

@@ -73,7 +73,9 @@ struct Arena<'a> {
 struct Contender {
     process: Process,
     role: Role,
-    /// It is killed after so many commits; if it stays outside so long, when it was told so often that it is locked.
+    /// If it stays, it is killed after so many commits.
+    commits: u64,
+    /// It is killed when it was told so often that somebody else is inside.
     patience: u64,
     locked: u64,
     inside: Option<Epoch>,
@@ -128,9 +130,10 @@ impl Arena<'_> {
         let role = if stays { Role::Stay { record } } else { Role::Visit { record, commits } };
         let job = Job { role, ..job() };
         let process = Process::start(command, &self.fight.directory, &job, number, ear)?;
-        // Some of those who are to be killed are killed while they wait.
-        let patience = if self.luck.once_in(3) { 1 + self.luck.below(10) } else { commits };
-        Ok(Contender { process, role, patience, locked: 0, inside: None, killed: false })
+        // Some are killed while they wait.
+        let patience = if self.luck.once_in(3) { 1 + self.luck.below(20) } else { u64::MAX };
+        let (locked, inside, killed) = (0, None, false);
+        Ok(Contender { process, role, commits, patience, locked, inside, killed })
     }
 
     fn note(&mut self, number: usize, line: &Line) {
@@ -189,8 +192,7 @@ impl Contender {
             Line::Locked => {
                 summary.locked += 1;
                 self.locked += 1;
-                // Twenty times as patient outside as inside: else hardly anyone who stays would ever get in.
-                return Ok(stays && self.locked == self.patience * 20);
+                return Ok(self.locked == self.patience);
             }
             Line::Opened(Opened { epoch, applied, .. }) => {
                 summary.winners += 1;
@@ -201,7 +203,7 @@ impl Contender {
                 summary.acknowledgements += 1;
                 let epoch = self.inside.ok_or_else(|| Problem::violation("it wrote outside"))?;
                 let commits = runs.wrote(epoch, record, seq)?;
-                return Ok(stays && commits >= self.patience);
+                return Ok(stays && commits >= self.commits);
             }
             Line::Failed(what) if what.starts_with("opening: ") => {
                 return Err(Problem { kind: Kind::Refusal, what });

@@ -109,8 +109,8 @@ fn whole_lines(output: impl Read) -> impl Iterator<Item = Line> {
         loop {
             let mut line = String::new();
             output.read_line(&mut line).ok()?;
-            if let Some(line) = Line::parse(line.strip_suffix('\n')?) {
-                return Some(line);
+            if let Some(said) = Line::hear(line.strip_suffix('\n')?) {
+                return Some(said);
             }
         }
     })

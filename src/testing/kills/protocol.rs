@@ -129,9 +129,14 @@ impl fmt::Display for Line {
 }
 
 impl Line {
-    /// Reads a line without its end; `None` when it is not one of a child.
-    pub fn parse(line: &str) -> Option<Self> {
-        let line = line.strip_prefix(MARK)?;
+    /// Reads a line without its end; `None` when it is not one of a child. One that is, and is not understood, is a
+    /// failure.
+    pub fn hear(line: &str) -> Option<Self> {
+        let said = line.strip_prefix(MARK)?;
+        Some(Self::parse(said).unwrap_or_else(|| Self::Failed(format!("it said `{said}`"))))
+    }
+
+    fn parse(line: &str) -> Option<Self> {
         let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
         let mut fields = Fields(rest);
         let line = match word {
@@ -326,14 +331,18 @@ mod tests {
             Line::Failed("it is a shame".to_owned()),
         ];
         for line in others.into_iter().chain(answered) {
-            assert_eq!(Line::parse(&line.to_string()), Some(line));
+            assert_eq!(Line::hear(&line.to_string()), Some(line));
         }
     }
 
     #[test]
     fn anything_else_is_not_understood() {
-        for line in ["", "running 1 test", "wrote 4", "steadfast-child wrote", "steadfast-child"] {
-            assert_eq!(Line::parse(line), None, "{line:?}");
+        for line in ["", "running 1 test", "wrote 4", "steadfast-child"] {
+            assert_eq!(Line::hear(line), None, "{line:?}");
+        }
+        for said in ["wrote", "wrote x", "wrote 4 5", "hello", "begins 1 2 3"] {
+            let heard = Line::hear(&format!("{MARK}{said}"));
+            assert_eq!(heard, Some(Line::Failed(format!("it said `{said}`"))));
         }
         // A line that a kill cut off does not pass for a shorter one: it has no end.
         let text = OrderText(&order()).to_string();
