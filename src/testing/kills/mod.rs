@@ -22,12 +22,14 @@
 
 mod books;
 mod campaign;
+mod check;
 mod child;
 mod contender;
 mod fight;
 mod life;
 mod problem;
 mod protocol;
+mod runs;
 mod summary;
 mod work;
 
