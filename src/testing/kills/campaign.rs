@@ -151,6 +151,9 @@ impl<'a> Database<'a> {
                 }
             }
             self.check()?;
+            if self.books.summary.kills >= self.kills {
+                break;
+            }
         }
         Ok(())
     }
