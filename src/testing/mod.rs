@@ -3,9 +3,9 @@
 //! all that; [`kills`] kills real processes.
 
 pub mod crash;
-mod luck;
 pub mod kills;
 pub mod log;
+mod luck;
 pub mod model;
 pub mod service;
 
