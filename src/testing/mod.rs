@@ -1,9 +1,20 @@
 //! What it takes to test a service, and this crate, under power cuts: a simulated machine, deterministic from one seed,
-//! a reference model of the engine, a runner that crashes it at every I/O, and one that damages its files at every place.
+//! a reference model of the engine, and campaigns that hold the one against the other.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`service`] | runs the code of a service, cut off at every I/O |
+//! | [`crash`] | cuts the power at every I/O of every short run, and of its recovery |
+//! | [`log`] | the log alone, at thousands of crashes a second |
+//! | [`rot`] | damages files at every place |
+//! | [`kills`] | kills real processes |
 
 pub mod crash;
+pub mod kills;
 pub mod log;
+mod luck;
 pub mod model;
 pub mod rot;
+pub mod service;
 
 pub use crate::disk::*;

@@ -4,7 +4,8 @@
 //! that they grow.
 
 use crate::{
-    Engine, Error, Expect, IdempotencyKey, Keyspace, Outcome, Rejection, Request, SeqNo, Version,
+    Engine, Error, Expect, IdempotencyKey, Keyspace, Outcome, Rejection, Request, SeqNo, Snapshot,
+    Version,
 };
 use std::collections::BTreeMap;
 
@@ -123,7 +124,7 @@ impl Order {
     }
 
     /// The result, which differs from key to key and has no zeros in it.
-    fn result(&self) -> Vec<u8> {
+    pub(super) fn result(&self) -> Vec<u8> {
         let first = self.name.unwrap_or(7);
         (0..self.result_bytes as u64).map(|place| ((first + place) % 251 + 1) as u8).collect()
     }
@@ -299,11 +300,19 @@ impl Model {
     /// # Errors
     /// Where they differ, or what went wrong while reading.
     pub fn compare(&self, engine: &Engine) -> Result<(), String> {
-        let seen = records(engine).map_err(|error| format!("reading the records: {error}"))?;
+        self.compare_snapshot(&engine.snapshot())
+    }
+
+    /// Compares the records of a snapshot with those it must show.
+    ///
+    /// # Errors
+    /// Where they differ, or what went wrong while reading.
+    pub fn compare_snapshot(&self, snapshot: &Snapshot) -> Result<(), String> {
+        let seen = records(snapshot).map_err(|error| format!("reading the records: {error}"))?;
         if seen != self.records {
             return Err(format!("the records are {seen:?} instead of {:?}", self.records));
         }
-        let counted = engine.len(&NUMBERS).map_err(|error| format!("counting: {error}"))?;
+        let counted = snapshot.len(&NUMBERS).map_err(|error| format!("counting: {error}"))?;
         if counted != seen.len() as u64 {
             return Err(format!("{counted} records are counted where there are {}", seen.len()));
         }
@@ -311,9 +320,9 @@ impl Model {
     }
 }
 
-fn records(engine: &Engine) -> Result<BTreeMap<u32, Held>, Error> {
-    let items = engine.snapshot().range(&NUMBERS, ..);
-    items
+fn records(snapshot: &Snapshot) -> Result<BTreeMap<u32, Held>, Error> {
+    snapshot
+        .range(&NUMBERS, ..)
         .map(|item| {
             let (key, record) = item?;
             let (version, created) = (record.version, record.created);

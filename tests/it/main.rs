@@ -8,10 +8,12 @@ mod damage;
 mod directories;
 mod failure;
 mod golden;
+mod kills;
 mod layers;
 mod log;
 #[cfg(target_os = "linux")]
 mod memory;
 mod outcomes;
 mod reads;
+mod service;
 mod support;

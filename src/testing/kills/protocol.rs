@@ -1,0 +1,363 @@
+//! What a child tells its parent, one line each, and how an order is written down.
+
+use super::super::model::{Action, Operation, Order};
+use crate::{Epoch, Expect, Outcome, Rejection, SeqNo, Verdict, Version};
+use std::{fmt, str::FromStr};
+
+/// Stands before every line of a child: a test harness prints lines of its own.
+const MARK: &str = "steadfast-child ";
+
+/// One line of a child.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Line {
+    /// It opens the database next.
+    Starting,
+    /// Somebody else has the directory.
+    Locked,
+    /// The database is open.
+    Opened(Opened),
+    /// An order is handed in next.
+    Begins {
+        /// The number of the delivery.
+        id: u64,
+        /// The last durable entry before it.
+        durable: SeqNo,
+        /// What is asked.
+        order: Order,
+    },
+    /// The engine answered.
+    Answered {
+        /// The number of the delivery.
+        id: u64,
+        /// The last durable entry after it.
+        durable: SeqNo,
+        /// What it answered.
+        answer: Answer,
+    },
+    /// A checkpoint that was asked for is written.
+    Checkpointed,
+    /// A commit of a contender is durable.
+    Wrote(SeqNo),
+    /// The database is closed.
+    Closed,
+    /// Something failed that has no reason to.
+    Failed(String),
+}
+
+/// What an opening found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Opened {
+    pub epoch: Epoch,
+    pub applied: SeqNo,
+    pub digest: String,
+    pub torn: bool,
+    /// How long it took.
+    pub micros: u64,
+}
+
+/// An outcome as it can be told and compared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    Committed { seq: SeqNo, time: u64, replayed: bool, result: Vec<u8> },
+    Conflict(Option<Version>),
+    Unmet(Option<Version>),
+    OutOfBounds(i64),
+}
+
+impl Answer {
+    pub fn of(outcome: &Outcome<Vec<u8>>) -> Self {
+        match outcome {
+            Outcome::Committed(receipt) => Self::Committed {
+                seq: receipt.seq,
+                time: receipt.time.get(),
+                replayed: receipt.replayed,
+                result: receipt.result.clone(),
+            },
+            Outcome::Rejected(Rejection::Conflict(conflict)) => Self::Conflict(conflict.found()),
+            Outcome::Rejected(Rejection::Expectation(unmet)) => {
+                Self::Unmet(unmet.found.as_ref().map(|found| found.version))
+            }
+            Outcome::Rejected(Rejection::OutOfBounds(over)) => Self::OutOfBounds(over.current),
+            Outcome::Rejected(Rejection::Procedure(never)) => match *never {},
+        }
+    }
+
+    /// Whether a retry that got this repeats `first`.
+    pub fn repeats(&self, first: &Self) -> bool {
+        let fresh = |answer: &Self| match answer.clone() {
+            Self::Committed { seq, time, result, .. } => {
+                Self::Committed { seq, time, result, replayed: false }
+            }
+            refusal => refusal,
+        };
+        fresh(self) == fresh(first)
+    }
+}
+
+impl Opened {
+    pub fn of(report: &crate::RecoveryReport) -> Self {
+        let phases = &report.phases;
+        Self {
+            epoch: report.epoch,
+            applied: report.applied_seq,
+            digest: report.state_digest.clone(),
+            torn: report.verdict == Verdict::TornTail,
+            micros: phases.settle_us + phases.checkpoint_us + phases.log_us + phases.apply_us,
+        }
+    }
+}
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(MARK)?;
+        match self {
+            Self::Starting => f.write_str("starting"),
+            Self::Locked => f.write_str("locked"),
+            Self::Opened(Opened { epoch, applied, digest, torn, micros }) => {
+                write!(f, "opened {epoch} {applied} {digest} {torn} {micros}")
+            }
+            Self::Begins { id, durable, order } => {
+                write!(f, "begins {id} {durable} {}", OrderText(order))
+            }
+            Self::Answered { id, durable, answer } => write!(f, "answered {id} {durable} {answer}"),
+            Self::Checkpointed => f.write_str("checkpointed"),
+            Self::Wrote(seq) => write!(f, "wrote {seq}"),
+            Self::Closed => f.write_str("closed"),
+            Self::Failed(what) => write!(f, "failed {}", what.replace('\n', " ")),
+        }
+    }
+}
+
+impl Line {
+    /// Reads a line without its end; `None` when it is not one of a child. One that is, and is not understood, is a
+    /// failure.
+    pub fn hear(line: &str) -> Option<Self> {
+        let said = line.strip_prefix(MARK)?;
+        Some(Self::parse(said).unwrap_or_else(|| Self::Failed(format!("it said `{said}`"))))
+    }
+
+    fn parse(line: &str) -> Option<Self> {
+        let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
+        let mut fields = Fields(rest);
+        let line = match word {
+            "starting" => Self::Starting,
+            "locked" => Self::Locked,
+            "opened" => Self::Opened(Opened {
+                epoch: Epoch::new(fields.number()?),
+                applied: fields.seq()?,
+                digest: fields.word()?.to_owned(),
+                torn: fields.number()?,
+                micros: fields.number()?,
+            }),
+            "begins" => {
+                let (id, durable) = (fields.number()?, fields.seq()?);
+                return Some(Self::Begins { id, durable, order: parse_order(fields.0)? });
+            }
+            "answered" => {
+                let (id, durable) = (fields.number()?, fields.seq()?);
+                Self::Answered { id, durable, answer: Answer::parse(&mut fields)? }
+            }
+            "checkpointed" => Self::Checkpointed,
+            "wrote" => Self::Wrote(fields.seq()?),
+            "closed" => Self::Closed,
+            "failed" => return Some(Self::Failed(rest.to_owned())),
+            _ => return None,
+        };
+        fields.0.is_empty().then_some(line)
+    }
+}
+
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let version = |version: &Option<Version>| version.map_or(0, Version::get);
+        match self {
+            Self::Committed { seq, time, replayed, result } => {
+                write!(f, "committed {seq} {time} {replayed} x")?;
+                result.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+            }
+            Self::Conflict(found) => write!(f, "conflict {}", version(found)),
+            Self::Unmet(found) => write!(f, "unmet {}", version(found)),
+            Self::OutOfBounds(current) => write!(f, "bounds {current}"),
+        }
+    }
+}
+
+impl Answer {
+    fn parse(fields: &mut Fields) -> Option<Self> {
+        Some(match fields.word()? {
+            "committed" => Self::Committed {
+                seq: fields.seq()?,
+                time: fields.number()?,
+                replayed: fields.number()?,
+                result: parse_hex(fields.word()?.strip_prefix('x')?)?,
+            },
+            "conflict" => Self::Conflict(fields.version()?),
+            "unmet" => Self::Unmet(fields.version()?),
+            "bounds" => Self::OutOfBounds(fields.number()?),
+            _ => return None,
+        })
+    }
+}
+
+/// An order in one line: `name result-bytes operation operation ..`.
+pub(super) struct OrderText<'a>(pub &'a Order);
+
+impl fmt::Display for OrderText<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Order { name, operations, result_bytes } = self.0;
+        write!(f, "{} {result_bytes}", name.unwrap_or(0))?;
+        for Operation { key, expect, action } in operations {
+            write!(f, " {key}:")?;
+            match expect {
+                Expect::Any => f.write_str("any:")?,
+                Expect::Absent => f.write_str("absent:")?,
+                Expect::Present => f.write_str("present:")?,
+                Expect::Version(version) => write!(f, "{version}:")?,
+            }
+            match action {
+                Action::Check => f.write_str("check")?,
+                Action::Put(value) => write!(f, "put:{value}")?,
+                Action::Delete => f.write_str("delete")?,
+                Action::Add { delta, bounds: (min, max) } => write!(f, "add:{delta}:{min}:{max}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Reads what [`OrderText`] shows.
+pub(super) fn parse_order(text: &str) -> Option<Order> {
+    let mut words = text.split(' ');
+    let name: u64 = words.next()?.parse().ok()?;
+    let result_bytes = words.next()?.parse().ok()?;
+    let operations: Option<Vec<_>> = words.map(parse_operation).collect();
+    Some(Order { name: (name > 0).then_some(name), operations: operations?, result_bytes })
+}
+
+fn parse_operation(text: &str) -> Option<Operation> {
+    let mut parts = text.split(':');
+    let key = parts.next()?.parse().ok()?;
+    let expect = match parts.next()? {
+        "any" => Expect::Any,
+        "absent" => Expect::Absent,
+        "present" => Expect::Present,
+        version => Expect::Version(Version::new(version.parse().ok()?)),
+    };
+    let word = parts.next()?;
+    let mut number = || parts.next()?.parse().ok();
+    let action = match word {
+        "check" => Action::Check,
+        "put" => Action::Put(number()?),
+        "delete" => Action::Delete,
+        "add" => Action::Add { delta: number()?, bounds: (number()?, number()?) },
+        _ => return None,
+    };
+    parts.next().is_none().then_some(Operation { key, expect, action })
+}
+
+fn parse_hex(text: &str) -> Option<Vec<u8>> {
+    let pairs = text.as_bytes().chunks(2);
+    pairs.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
+}
+
+/// What is left of a line.
+struct Fields<'a>(&'a str);
+
+impl<'a> Fields<'a> {
+    fn word(&mut self) -> Option<&'a str> {
+        let (word, rest) = self.0.split_once(' ').unwrap_or((self.0, ""));
+        self.0 = rest;
+        Some(word).filter(|word| !word.is_empty())
+    }
+
+    fn number<N: FromStr>(&mut self) -> Option<N> {
+        self.word()?.parse().ok()
+    }
+
+    fn seq(&mut self) -> Option<SeqNo> {
+        self.number().map(SeqNo::new)
+    }
+
+    /// A version; 0 stands for none.
+    fn version(&mut self) -> Option<Option<Version>> {
+        let number = self.number()?;
+        Some((number > 0).then(|| Version::new(number)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn order() -> Order {
+        let bounds = (-5, i64::MAX);
+        let operations = [
+            (Expect::Any, Action::Put(i64::MIN)),
+            (Expect::Absent, Action::Delete),
+            (Expect::Present, Action::Check),
+            (Expect::Version(Version::new(7)), Action::Add { delta: -1, bounds }),
+        ];
+        let operation = |(key, (expect, action))| Operation { key, expect, action };
+        let operations = (1..).zip(operations).map(operation).collect();
+        Order { name: Some(u64::MAX), operations, result_bytes: 20 }
+    }
+
+    #[test]
+    fn what_is_told_is_what_is_heard() {
+        let (id, durable) = (3, SeqNo::new(9));
+        let committed = |replayed| {
+            let (seq, time, result) = (SeqNo::new(10), u64::MAX, vec![0, 255, 16]);
+            Answer::Committed { seq, time, replayed, result }
+        };
+        let answers = [
+            committed(true),
+            committed(false),
+            Answer::Committed { seq: SeqNo::new(1), time: 1, replayed: false, result: Vec::new() },
+            Answer::Conflict(None),
+            Answer::Conflict(Some(Version::new(4))),
+            Answer::Unmet(Some(Version::new(5))),
+            Answer::OutOfBounds(-3),
+        ];
+        let answered = answers.into_iter().map(|answer| Line::Answered { id, durable, answer });
+        let (epoch, applied, digest) = (Epoch::new(2), SeqNo::new(8), "00ff".to_owned());
+        let others = [
+            Line::Starting,
+            Line::Locked,
+            Line::Opened(Opened { epoch, applied, digest, torn: true, micros: 12 }),
+            Line::Begins { id, durable, order: order() },
+            Line::Checkpointed,
+            Line::Wrote(SeqNo::new(4)),
+            Line::Closed,
+            Line::Failed("it is a shame".to_owned()),
+        ];
+        for line in others.into_iter().chain(answered) {
+            assert_eq!(Line::hear(&line.to_string()), Some(line));
+        }
+    }
+
+    #[test]
+    fn anything_else_is_not_understood() {
+        for line in ["", "running 1 test", "wrote 4", "steadfast-child"] {
+            assert_eq!(Line::hear(line), None, "{line:?}");
+        }
+        for said in ["wrote", "wrote x", "wrote 4 5", "hello", "begins 1 2 3"] {
+            let heard = Line::hear(&format!("{MARK}{said}"));
+            assert_eq!(heard, Some(Line::Failed(format!("it said `{said}`"))));
+        }
+        // A line that a kill cut off does not pass for a shorter one: it has no end.
+        let text = OrderText(&order()).to_string();
+        assert_eq!(parse_order(&text), Some(order()));
+        assert_eq!(parse_order(&text[..text.len() - 30]), None);
+    }
+
+    #[test]
+    fn a_retry_repeats_all_but_being_the_first() {
+        let answer = |time, replayed| {
+            let (seq, result) = (SeqNo::new(1), vec![1]);
+            Answer::Committed { seq, time, replayed, result }
+        };
+        assert!(answer(5, true).repeats(&answer(5, false)));
+        assert!(!answer(6, true).repeats(&answer(5, false)));
+        assert!(!Answer::Conflict(None).repeats(&answer(5, false)));
+    }
+}
