@@ -1,0 +1,72 @@
+//! The functions that fuzzers call, over their corpora and over random input.
+
+use std::{fs, path::Path, time::Instant};
+use steadfast::testing::fuzz::TARGETS;
+
+/// Random bytes, the same for the same seed: mostly short, some long, some made of few different bytes.
+fn random(seed: u64) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state
+    };
+    let length = [8, 40, 200, 1_000][(next() >> 20) as usize % 4];
+    let length = (next() >> 20) as usize % length;
+    let mask = [0xFF, 0xFF, 0x0F, 0x3F][(next() >> 20) as usize % 4];
+    (0..length).map(|_| (next() >> 24) as u8 & mask).collect()
+}
+
+/// How often each function is called with random input.
+fn inputs(target: &str) -> u64 {
+    match target {
+        "frame" | "segment_scan" => 2_000,
+        "crash_recovery" => 150,
+        _ => 300,
+    }
+}
+
+fn call(name: &str, from: &str, target: fn(&[u8]), bytes: &[u8]) {
+    let called = std::panic::catch_unwind(|| target(bytes));
+    assert!(called.is_ok(), "{name}, {from}: see above; the input is {bytes:?}");
+}
+
+fn random_input(name: &str) {
+    let began = Instant::now();
+    let (_, target) = TARGETS.into_iter().find(|(known, _)| *known == name).unwrap();
+    let count = inputs(name);
+    for seed in 0..count {
+        call(name, &format!("seed {seed}"), target, &random(seed));
+    }
+    println!("{name}: {count} random inputs, {:.1} s", began.elapsed().as_secs_f64());
+}
+
+macro_rules! random_inputs {
+    ($($name:ident),*) => {$(
+        mod $name {
+            #[test]
+            fn random_input() {
+                super::random_input(stringify!($name));
+            }
+        }
+    )*};
+}
+
+random_inputs!(frame, segment_scan, open_dir, crash_recovery, model, faults, rot);
+
+#[test]
+fn every_corpus() {
+    for (name, target) in TARGETS {
+        let began = Instant::now();
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(name);
+        let mut files: Vec<_> =
+            fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        files.sort();
+        assert!(!files.is_empty(), "{name} has no corpus");
+        for file in &files {
+            call(name, &file.display().to_string(), target, &fs::read(file).unwrap());
+        }
+        println!("{name}: {} files, {:.1} s", files.len(), began.elapsed().as_secs_f64());
+    }
+}
