@@ -199,6 +199,24 @@ fn a_file_of_ours_that_is_missing_is_damage() {
     refused(dir.path(), ErrorKind::Corruption, &["segments/"]);
 }
 
+/// These were refused as well, but as an error of the system, and only after other files had been removed.
+#[test]
+fn a_folder_in_place_of_an_unfinished_file_is_damage() {
+    type Plant = fn(&Path);
+    let plants: [(&str, Plant); 3] = [
+        ("CLEAN.new", |path| fs::create_dir(path).unwrap()),
+        ("IDENTITY.new", |path| fs::create_dir(path).unwrap()),
+        ("CLEAN.new", |path| symlink("/tmp", path).unwrap()),
+    ];
+    for (name, plant) in plants {
+        let dir = tempfile::tempdir().unwrap();
+        database(dir.path());
+        fs::write(dir.path().join("segments").join(format!("spare-{:020}", 9)), "").unwrap();
+        plant(&dir.path().join(name));
+        refused(dir.path(), ErrorKind::Corruption, &[name]);
+    }
+}
+
 #[test]
 fn the_newest_segment_of_a_log_that_was_not_closed_is_missed() {
     let dir = tempfile::tempdir().unwrap();

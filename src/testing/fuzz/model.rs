@@ -131,8 +131,8 @@ impl Run {
                 let (key, expect) = (input.below(KEYS) as u32, Expect::Any);
                 let value = Action::Put(i64::from(input.u8()));
                 let action = if input.flag() { value } else { Action::Delete };
-                self.name += 1;
                 let name = input.flag().then_some(self.name);
+                self.name += 1;
                 let operations = vec![Operation { key, expect, action }];
                 Order { name, operations, result_bytes: 20 }
             })

@@ -35,7 +35,7 @@ pub(super) struct Subject {
     pub last_sync: Option<(String, Range<u64>)>,
 }
 
-const ORDERS: u64 = 44;
+const ORDERS: u64 = 47;
 /// Before these orders a checkpoint is written.
 const CHECKPOINTS: [u64; 2] = [14, 30];
 
@@ -81,7 +81,7 @@ impl Left {
                 let measured = disk.io_count();
                 // Of the next group the first sector reaches the disk and the others do not.
                 disk.crash_at(measured + 2);
-                let torn = engine.commit(order(ORDERS + 1, &model).request());
+                let torn = engine.commit(order(ORDERS + 6, &model).request());
                 assert!(torn.is_err(), "a write without its sync was acknowledged");
                 let first = disk.telling_units().first().copied().expect("a group was written");
                 let left = disk.after_power_cut(&Choice::Only(first));

@@ -98,7 +98,7 @@ pub(in super::super) fn any_group(
     let mut group = vec![0; HEADER];
     let odd = |input: &mut Input<'_>, value: u64| match input.u8() {
         0xF0.. => input.number(),
-        near @ 0xE0.. => value.wrapping_add(u64::from(near - 0xE8)),
+        near @ 0xE0.. => value.wrapping_add(u64::from(near)).wrapping_sub(0xE8),
         _ => value,
     };
     let link = first != (input.u8() > 0xF8);

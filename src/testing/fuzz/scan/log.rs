@@ -39,7 +39,9 @@ impl Log {
     }
 
     fn read(subject: &Subject) -> Self {
-        let identity = subject.disk.read_file(names::IDENTITY).expect("it was made");
+        let Ok(identity) = subject.disk.read_file(names::IDENTITY) else {
+            return Self { uuid: 0, numbers: Vec::new(), groups: Vec::new() };
+        };
         let uuid = Identity::decode(&identity).expect("nothing damaged it").uuid;
         let numbers = segments::list(&subject.disk).expect("it was made").named;
         let mut log = Self { uuid, numbers, groups: Vec::new() };
