@@ -38,6 +38,8 @@ pub(crate) enum SegmentFault {
 #[derive(Debug, Default)]
 pub(crate) struct Listing {
     pub named: Vec<u64>,
+    /// Those of them that are no plain files.
+    pub odd: Vec<u64>,
     pub spares: Vec<String>,
     /// The segments that are known to have been begun.
     pub newest: Vec<u64>,
@@ -50,7 +52,10 @@ pub(crate) fn list(disk: &dyn Disk) -> io::Result<Listing> {
     for listed in disk.list(names::SEGMENTS)? {
         match names::parse(&listed.name) {
             // What is in its place is judged when it is opened.
-            Some(SegmentName::Named(number)) => listing.named.push(number),
+            Some(SegmentName::Named(number)) => {
+                listing.named.push(number);
+                listing.odd.extend(Some(number).filter(|_| listed.kind != ListedKind::File));
+            }
             _ if listed.kind != ListedKind::File => listing.foreign.push(listed.name),
             Some(SegmentName::Spare) => {
                 listing.spares.push(format!("{}/{}", names::SEGMENTS, listed.name))

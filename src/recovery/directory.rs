@@ -137,12 +137,10 @@ fn check_half_created(
         };
     }
     let segments = list_segments(disk)?;
-    if let Some(foreign) = segments.foreign.first() {
-        let what = format!(
-            "it holds {:?} and no {}",
-            format!("{}/{foreign}", names::SEGMENTS),
-            names::IDENTITY
-        );
+    let foreign = segments.foreign.first().map(|name| format!("{}/{name}", names::SEGMENTS));
+    let odd = segments.odd.first().map(|&number| names::segment(number));
+    if let Some(name) = foreign.or(odd) {
+        let what = format!("it holds {name:?} and no {}", names::IDENTITY);
         return Err(OpenError::NotADatabase { what });
     }
     if segments.named.iter().any(|&number| number > 1) {

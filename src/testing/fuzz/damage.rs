@@ -1,6 +1,6 @@
 //! Damage to files that nobody meant: what fails a checksum but for one time in four thousand million.
 
-use super::input::Input;
+use super::input::{Input, noise};
 use crate::disk::{Disk, SimDisk};
 use std::ops::Range;
 
@@ -74,7 +74,7 @@ impl Damage {
             Self::Flip { file, offset, bit } => disk.flip_bit(file, *offset, *bit),
             Self::Zero { file, offset } => disk.zero_sector(file, *offset),
             Self::Noise { file, offset, seed } => {
-                disk.overwrite(file, offset / SECTOR * SECTOR, &noise(*seed))
+                disk.overwrite(file, offset / SECTOR * SECTOR, &noise(*seed, SECTOR as usize))
             }
             Self::Copy { file, offset, bytes } => disk.overwrite(file, *offset, bytes),
             Self::Length { file, bytes } => disk.truncate(file, *bytes),
@@ -96,17 +96,4 @@ fn place(input: &mut Input<'_>, length: u64) -> u64 {
     let block = input.below(blocks as usize) as u64 * 4096;
     let within = if input.flag() { input.below(4096) } else { input.below(256) };
     (block + within as u64).min(length.saturating_sub(1))
-}
-
-/// A sector of noise: the xorshift generator, from a seed.
-fn noise(seed: u64) -> [u8; SECTOR as usize] {
-    let mut sector = [0; SECTOR as usize];
-    let mut state = seed | 1;
-    for word in sector.chunks_exact_mut(8) {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        word.copy_from_slice(&state.to_le_bytes());
-    }
-    sector
 }

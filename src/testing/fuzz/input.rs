@@ -91,3 +91,15 @@ impl<'a> Input<'a> {
         std::mem::take(&mut self.0)
     }
 }
+
+/// So many bytes of noise: the xorshift generator, from a seed.
+pub(super) fn noise(seed: u64, length: usize) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    let words = std::iter::repeat_with(|| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()
+    });
+    words.flatten().take(length).collect()
+}

@@ -50,21 +50,9 @@ fn entries(input: &mut Input<'_>) {
 }
 
 fn row_values(input: &mut Input<'_>) {
-    let row = Row {
-        value: any_bytes(input),
-        schema: input.u32(),
-        version: Version::new(input.number()),
-        created: Version::new(input.number()),
-        time: LogTime::new(input.number()),
-        actor: any_bytes(input),
-    };
+    let row = any_row(input);
     assert_eq!(rows::decode_row(&encoded(|out| rows::encode_row(&row, out))), Some(row));
-    let row = WindowRow {
-        fingerprint: any_fingerprint(input),
-        seq: SeqNo::new(input.number()),
-        time: LogTime::new(input.number()),
-        outcome: any_outcome(input),
-    };
+    let row = any_window_row(input);
     let body = encoded(|out| rows::encode_window_row(&row, out));
     assert_eq!(rows::decode_window_row(&body), Some(row));
     let meta = Meta {
@@ -158,6 +146,26 @@ fn list<T>(input: &mut Input<'_>, item: fn(&mut Input<'_>) -> T) -> Vec<T> {
 
 fn any_bytes(input: &mut Input<'_>) -> Bytes {
     Bytes::copy_from_slice(input.string(255))
+}
+
+pub(in super::super) fn any_row(input: &mut Input<'_>) -> Row {
+    Row {
+        value: any_bytes(input),
+        schema: input.u32(),
+        version: Version::new(input.number()),
+        created: Version::new(input.number()),
+        time: LogTime::new(input.number()),
+        actor: any_bytes(input),
+    }
+}
+
+pub(in super::super) fn any_window_row(input: &mut Input<'_>) -> WindowRow {
+    WindowRow {
+        fingerprint: any_fingerprint(input),
+        seq: SeqNo::new(input.number()),
+        time: LogTime::new(input.number()),
+        outcome: any_outcome(input),
+    }
 }
 
 fn any_fingerprint(input: &mut Input<'_>) -> Fingerprint {
