@@ -1,7 +1,11 @@
 //! The functions that fuzzers call, over their corpora and over random input.
 
-use std::{fs, path::Path, time::Instant};
-use steadfast::testing::fuzz::TARGETS;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Instant,
+};
+use steadfast::testing::fuzz::{Seed, TARGETS, seeds};
 
 /// Random bytes, the same for the same seed: mostly short, some long, some made of few different bytes.
 fn random(seed: u64) -> Vec<u8> {
@@ -55,13 +59,39 @@ macro_rules! random_inputs {
 
 random_inputs!(frame, segment_scan, open_dir, crash_recovery, model, faults, rot);
 
+fn corpus(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(name)
+}
+
+/// Begins the corpora anew: `cargo test --test it -- --ignored make_corpus`.
+#[test]
+#[ignore = "writes to the repository"]
+fn make_corpus() {
+    for Seed { target, name, bytes } in seeds() {
+        fs::create_dir_all(corpus(target)).unwrap();
+        fs::write(corpus(target).join(name), bytes).unwrap();
+    }
+}
+
+/// A seed that is not what is made today was made for other bytes on the disk.
+#[test]
+fn the_corpora_hold_what_is_made() {
+    let seeds = seeds();
+    for (name, _) in TARGETS {
+        assert!(seeds.iter().filter(|seed| seed.target == name).count() > 10, "{name}");
+    }
+    for Seed { target, name, bytes } in seeds {
+        let held = fs::read(corpus(target).join(&name)).unwrap_or_default();
+        assert!(held == bytes, "{target}/{name} is stale: run the ignored test `make_corpus`");
+    }
+}
+
 #[test]
 fn every_corpus() {
     for (name, target) in TARGETS {
         let began = Instant::now();
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(name);
         let mut files: Vec<_> =
-            fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+            fs::read_dir(corpus(name)).unwrap().map(|entry| entry.unwrap().path()).collect();
         files.sort();
         assert!(!files.is_empty(), "{name} has no corpus");
         for file in &files {
