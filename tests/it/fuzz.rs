@@ -1,5 +1,8 @@
 //! The functions that fuzzers call, over their corpora and over random input.
 
+#[cfg(target_os = "linux")]
+mod memory;
+
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -86,17 +89,35 @@ fn the_corpora_hold_what_is_made() {
     }
 }
 
+fn corpus_files(name: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(corpus(name)).unwrap();
+    let mut files: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    assert!(!files.is_empty(), "{name} has no corpus");
+    files
+}
+
 #[test]
 fn every_corpus() {
     for (name, target) in TARGETS {
         let began = Instant::now();
-        let mut files: Vec<_> =
-            fs::read_dir(corpus(name)).unwrap().map(|entry| entry.unwrap().path()).collect();
-        files.sort();
-        assert!(!files.is_empty(), "{name} has no corpus");
+        let files = corpus_files(name);
         for file in &files {
             call(name, &file.display().to_string(), target, &fs::read(file).unwrap());
         }
         println!("{name}: {} files, {:.1} s", files.len(), began.elapsed().as_secs_f64());
+    }
+}
+
+#[test]
+fn every_target_has_a_shell() {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz");
+    let manifest = fs::read_to_string(package.join("Cargo.toml")).unwrap();
+    let shells = package.join("fuzz_targets");
+    assert_eq!(fs::read_dir(&shells).unwrap().count(), TARGETS.len());
+    for (name, _) in TARGETS {
+        let shell = fs::read_to_string(shells.join(format!("{name}.rs"))).unwrap();
+        assert!(shell.contains(&format!("steadfast::testing::fuzz::{name};")), "{name}");
+        assert!(manifest.contains(&format!("path = \"fuzz_targets/{name}.rs\"")), "{name}");
     }
 }
