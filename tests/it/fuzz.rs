@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
     time::Instant,
 };
-use steadfast::testing::fuzz::{Seed, TARGETS, seeds};
+use steadfast::testing::fuzz::{Seed, TARGETS, Target, seeds};
 
 /// Random bytes, the same for the same seed: mostly short, some long, some made of few different bytes.
 fn random(seed: u64) -> Vec<u8> {
@@ -34,7 +34,7 @@ fn inputs(target: &str) -> u64 {
     }
 }
 
-fn call(name: &str, from: &str, target: fn(&[u8]), bytes: &[u8]) {
+fn call(name: &str, from: &str, target: Target, bytes: &[u8]) {
     let called = std::panic::catch_unwind(|| target(bytes));
     assert!(called.is_ok(), "{name}, {from}: see above; the input is {bytes:?}");
 }

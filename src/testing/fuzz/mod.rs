@@ -24,6 +24,9 @@ pub use rot::rot;
 pub use scan::segment_scan;
 pub use seeds::{Seed, seeds};
 
+/// What a fuzzer calls with any bytes.
+pub type Target = fn(&[u8]);
+
 /// Every target by its name, which is also that of its program and of the folder of its corpus.
 ///
 /// ```
@@ -33,7 +36,7 @@ pub use seeds::{Seed, seeds};
 ///     target(name.as_bytes());
 /// }
 /// ```
-pub const TARGETS: [(&str, fn(&[u8])); 7] = [
+pub const TARGETS: [(&str, Target); 7] = [
     ("frame", frame),
     ("segment_scan", segment_scan),
     ("open_dir", open_dir),
