@@ -19,11 +19,18 @@ use crate::{
     },
 };
 
+/// The engine makes no file longer than this here.
+const LONGEST: u64 = 8 << 20;
+
 /// A group behind the log, in which everything is right but that nobody ever wrote it. False when there is no room.
 pub(super) fn group(input: &mut Input<'_>, disk: &SimDisk, left: Left) -> bool {
     let Some(last) = Log::of(left).groups.last() else { return false };
     let name = names::segment(last.position.segment);
-    let Ok(file) = disk.read_file(&name) else { return false };
+    let files = disk.files();
+    if !files.iter().any(|(file, length)| *file == name && *length <= LONGEST) {
+        return false;
+    }
+    let file = disk.read_file(&name).expect("it is listed");
     let Some(segment) = SegmentHeader::decode(&file) else { return false };
     let mut group = vec![0; HEADER];
     let entries = 1 + input.below(3) as u32;
@@ -69,7 +76,7 @@ pub(super) fn rows(input: &mut Input<'_>, disk: &SimDisk) -> bool {
 
 fn write_rows(input: &mut Input<'_>, disk: &SimDisk) -> Result<(), CheckpointError> {
     let file = disk.open(names::CHECKPOINT)?;
-    if file.len()? > 8 << 20 {
+    if file.len()? > LONGEST {
         return Err(std::io::Error::other("longer than the engine made it").into());
     }
     let checkpoint = Checkpoint::open_held(file, 1 << 20)?;
