@@ -14,6 +14,7 @@ use crate::{
         group::{GroupHeader, HEADER, Kind},
         names,
     },
+    log::scan::Known,
 };
 
 /// Most pieces of damage.
@@ -32,35 +33,51 @@ pub(super) fn check(input: &mut Input<'_>) {
     let (given, answer) = look(&segments, &known);
     check_kind(&answer);
     assert!(log.groups.starts_with(&given), "what is handed out is not what was written");
-    let intact: Vec<bool> =
-        log.groups.iter().map(|group| is_intact(group, &disk, subject)).collect();
-    let broken = intact.iter().position(|intact| !intact).unwrap_or(intact.len());
     match answer {
-        Ok(scanned) => {
-            let missing = log.groups.iter().zip(&intact).skip(given.len());
-            let x = scanned.accepted.g + 1;
-            let vouched = |header: &GroupHeader| header.durable_g >= x || header.kind == Kind::Link;
-            let witness = missing.filter(|(_, intact)| **intact).find(|(g, _)| vouched(&g.header));
-            let missing = given.len() < log.groups.len();
-            assert!(witness.is_none(), "{x} is missing in silence, and {witness:?} is there");
-            let clean = known.clean.map_or(0, |clean| clean.g);
-            assert!(!missing || known.checkpoint_g < x, "{x} is missing, and in the checkpoint");
-            assert!(!missing || clean < x, "{x} is missing, and it was closed after it");
-        }
+        Ok(scanned) => check_accepted(log, &known, scanned.accepted.g, given.len(), |group| {
+            is_intact(group, &disk, subject)
+        }),
         Err(error) => {
-            let Some(x) = log.groups.get(broken).map(|group| group.header.g) else {
-                panic!("a whole log is refused: {error:?}");
-            };
-            let vouch = |group: &Given| {
-                let GroupHeader { g, durable_g, kind, .. } = group.header;
-                durable_g >= x || (kind == Kind::Link && g > x)
-            };
-            let vouched = known.checkpoint_g >= x
-                || known.clean.is_some_and(|clean| clean.g >= x)
-                || log.groups.iter().any(vouch);
-            assert!(vouched, "only the last sync is damaged, from group {x} on: {error:?}");
+            let broken = log.groups.iter().find(|group| !is_intact(group, &disk, subject));
+            let Some(broken) = broken else { panic!("a whole log is refused: {error:?}") };
+            let x = broken.header.g;
+            let due = is_vouched(log, &known, x);
+            assert!(due, "only the last sync is damaged, from group {x} on: {error:?}");
         }
     }
+}
+
+/// What is missing behind the `count` groups that were accepted, nothing that is left vouches for.
+fn check_accepted(
+    log: &Log,
+    known: &Known,
+    accepted: u64,
+    count: usize,
+    is_intact: impl Fn(&Given) -> bool,
+) {
+    let (x, missing) = (accepted + 1, &log.groups[count..]);
+    if missing.is_empty() {
+        return;
+    }
+    let vouches = |group: &&Given| {
+        (group.header.durable_g >= x || group.header.kind == Kind::Link) && is_intact(group)
+    };
+    let witness = missing.iter().find(vouches);
+    assert!(witness.is_none(), "{x} is missing in silence, and {witness:?} is there");
+    assert!(known.checkpoint_g < x, "{x} is missing, and in the checkpoint");
+    let clean = known.clean.map_or(0, |clean| clean.g);
+    assert!(clean < x, "{x} is missing, and it was closed after it");
+}
+
+/// Whether anything that was written vouches for group `x`, were it all there.
+fn is_vouched(log: &Log, known: &Known, x: u64) -> bool {
+    let vouches = |group: &Given| {
+        let GroupHeader { g, durable_g, kind, .. } = group.header;
+        durable_g >= x || (kind == Kind::Link && g > x)
+    };
+    known.checkpoint_g >= x
+        || known.clean.is_some_and(|clean| clean.g >= x)
+        || log.groups.iter().any(vouches)
 }
 
 /// Whether the bytes of a group are those that were written.
