@@ -3,7 +3,7 @@
 use crate::{
     disk::{Disk, File, ListedKind, remove_if_there},
     format::{
-        self, VERSION,
+        self, BLOCK, VERSION,
         names::{self, SegmentName},
         segment::{DATA, SegmentHeader},
     },
@@ -38,6 +38,8 @@ pub(crate) enum SegmentFault {
 #[derive(Debug, Default)]
 pub(crate) struct Listing {
     pub named: Vec<u64>,
+    /// Those of them that are no plain files.
+    pub odd: Vec<u64>,
     pub spares: Vec<String>,
     /// The segments that are known to have been begun.
     pub newest: Vec<u64>,
@@ -50,7 +52,10 @@ pub(crate) fn list(disk: &dyn Disk) -> io::Result<Listing> {
     for listed in disk.list(names::SEGMENTS)? {
         match names::parse(&listed.name) {
             // What is in its place is judged when it is opened.
-            Some(SegmentName::Named(number)) => listing.named.push(number),
+            Some(SegmentName::Named(number)) => {
+                listing.named.push(number);
+                listing.odd.extend(Some(number).filter(|_| listed.kind != ListedKind::File));
+            }
             _ if listed.kind != ListedKind::File => listing.foreign.push(listed.name),
             Some(SegmentName::Spare) => {
                 listing.spares.push(format!("{}/{}", names::SEGMENTS, listed.name))
@@ -110,6 +115,9 @@ fn open_one(disk: &dyn Disk, uuid: u128, number: u64) -> Result<Segment, Segment
         SegmentHeader { bytes, .. } if bytes != length => {
             Err(damaged("the file does not have the length it was made with"))
         }
+        SegmentHeader { bytes, .. } if bytes < DATA || !bytes.is_multiple_of(BLOCK) => {
+            Err(damaged("it has a length that no segment has"))
+        }
         header => Ok(Segment { header, file }),
     }
 }
@@ -159,4 +167,28 @@ pub(crate) fn adopt(disk: &dyn Disk, segment: &Segment) -> io::Result<()> {
         _ => disk.sync_dir(names::SEGMENTS)?,
     }
     remove_if_there(disk, &names::newest(number - 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::MemoryDisk;
+
+    /// The header says what the file is like, but no segment is.
+    #[test]
+    fn a_length_that_no_segment_has_is_damage() {
+        for bytes in [68, DATA - BLOCK, DATA + 1, DATA + BLOCK - 1] {
+            let disk = MemoryDisk::new();
+            disk.create_dir(names::SEGMENTS).unwrap();
+            let header = SegmentHeader { version: VERSION, uuid: 1, number: 1, bytes, nonce: 2 };
+            let file = disk.create(&names::segment(1)).unwrap();
+            file.write_all_at(0, &header.encode()).unwrap();
+            file.set_len(bytes).unwrap();
+            let opened = open(&disk, 1, 1, &[1]);
+            assert!(
+                matches!(opened, Err(SegmentFault::Damaged { number: 1, .. })),
+                "{bytes} bytes"
+            );
+        }
+    }
 }

@@ -37,12 +37,25 @@ pub(crate) fn identify(
     let listed = disk.list("").map_err(OpenError::io("listing the directory"))?;
     if listed.iter().any(|listed| listed.name == names::IDENTITY) {
         let identity = read_identity(disk)?;
+        check_unfinished(&listed)?;
         let clean = read_clean(disk, identity.uuid, &listed)?;
         return Ok(Directory { identity, clean, created: false });
     }
     check_half_created(disk, &listed, cache_bytes)?;
     let identity = create(disk, entropy, cache_bytes)?;
     Ok(Directory { identity, clean: None, created: true })
+}
+
+/// What was left unfinished is removed later, when it would be too late to refuse it.
+fn check_unfinished(listed: &[Listed]) -> Result<(), OpenError> {
+    let unfinished = [names::IDENTITY_NEW, names::CLEAN_NEW];
+    let is_odd = |listed: &&Listed| {
+        unfinished.contains(&listed.name.as_str()) && listed.kind != ListedKind::File
+    };
+    match listed.iter().find(is_odd) {
+        Some(listed) => Err(OpenError::corrupt(&listed.name, "it is not a plain file")),
+        None => Ok(()),
+    }
 }
 
 fn read_identity(disk: &dyn Disk) -> Result<Identity, OpenError> {
@@ -128,12 +141,10 @@ fn check_half_created(
         };
     }
     let segments = list_segments(disk)?;
-    if let Some(foreign) = segments.foreign.first() {
-        let what = format!(
-            "it holds {:?} and no {}",
-            format!("{}/{foreign}", names::SEGMENTS),
-            names::IDENTITY
-        );
+    let foreign = segments.foreign.first().map(|name| format!("{}/{name}", names::SEGMENTS));
+    let odd = segments.odd.first().map(|&number| names::segment(number));
+    if let Some(name) = foreign.or(odd) {
+        let what = format!("it holds {name:?} and no {}", names::IDENTITY);
         return Err(OpenError::NotADatabase { what });
     }
     if segments.named.iter().any(|&number| number > 1) {

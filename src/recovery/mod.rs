@@ -108,6 +108,7 @@ fn plan(
 
     let listing = list_ours(disk)?;
     let lowest = lowest_needed(&listing.named, meta.trim);
+    check_void(&listing, lowest)?;
     let segments = segments::open(disk, uuid, lowest, &listing.named)?;
     let known = Known {
         checkpoint_g: meta.applied_g,
@@ -185,6 +186,14 @@ fn lowest_needed(named: &[u64], trim: u64) -> u64 {
         .take_while(|&number| number >= trim)
         .last()
         .unwrap_or(trim)
+}
+
+/// What the checkpoint made void is removed without being opened, when it would be too late to refuse it.
+fn check_void(listing: &segments::Listing, lowest: u64) -> Result<(), OpenError> {
+    match listing.odd.iter().find(|&&number| number < lowest) {
+        Some(&odd) => Err(OpenError::corrupt(&names::segment(odd), "it is not a plain file")),
+        None => Ok(()),
+    }
 }
 
 fn check_meta(meta: &Meta, uuid: u128) -> Result<(), OpenError> {

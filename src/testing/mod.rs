@@ -5,11 +5,13 @@
 //! |---|---|
 //! | [`service`] | runs the code of a service, cut off at every I/O |
 //! | [`crash`] | cuts the power at every I/O of every short run, and of its recovery |
+//! | [`fuzz`] | the functions of the fuzz targets |
 //! | [`log`] | the log alone, at thousands of crashes a second |
 //! | [`rot`] | damages files at every place |
 //! | [`kills`] | kills real processes |
 
 pub mod crash;
+pub mod fuzz;
 pub mod kills;
 pub mod log;
 mod luck;

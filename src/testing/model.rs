@@ -104,12 +104,7 @@ impl Order {
     /// # Panics
     /// Never: the idempotency key is well formed.
     pub fn request(&self) -> Request<Vec<u8>> {
-        let mut request = match self.name {
-            Some(name) => Request::new(
-                IdempotencyKey::new("model", name.to_be_bytes()).expect("short and not empty"),
-            ),
-            None => Request::unkeyed(),
-        };
+        let mut request = self.idempotency_key().map_or_else(Request::unkeyed, Request::new);
         for &Operation { key, expect, action } in &self.operations {
             request = match action {
                 Action::Check => request.check(&NUMBERS, &key, expect),
@@ -121,6 +116,12 @@ impl Order {
             };
         }
         request.result(&self.result())
+    }
+
+    /// The idempotency key of the request.
+    pub(super) fn idempotency_key(&self) -> Option<IdempotencyKey> {
+        let key = |name: u64| IdempotencyKey::new("model", name.to_be_bytes());
+        self.name.map(|name| key(name).expect("short and not empty"))
     }
 
     /// The result, which differs from key to key and has no zeros in it.

@@ -157,7 +157,7 @@ fn missing_directories_are_made_for_their_owner_only() {
 #[test]
 fn foreign_content_is_left_alone() {
     type Plant = fn(&Path);
-    let plants: [(&str, Plant); 9] = [
+    let plants: [(&str, Plant); 10] = [
         ("notes.txt", |dir| fs::write(dir.join("notes.txt"), "mine").unwrap()),
         ("lost+found", |dir| fs::create_dir(dir.join("lost+found")).unwrap()),
         (".hidden", |dir| fs::write(dir.join(".hidden"), "").unwrap()),
@@ -166,6 +166,9 @@ fn foreign_content_is_left_alone() {
         ("segments", |dir| symlink("/tmp", dir.join("segments")).unwrap()),
         ("checkpoint.redb", |dir| fs::create_dir(dir.join("checkpoint.redb")).unwrap()),
         ("IDENTITY.new", |dir| make_fifo(&dir.join("IDENTITY.new"))),
+        ("segments/00000000000000000001", |dir| {
+            fs::create_dir_all(dir.join("segments").join(format!("{:020}", 1))).unwrap();
+        }),
         ("segments/photo.jpg", |dir| {
             fs::create_dir(dir.join("segments")).unwrap();
             fs::write(dir.join("segments").join("photo.jpg"), "mine").unwrap();
@@ -197,6 +200,41 @@ fn a_file_of_ours_that_is_missing_is_damage() {
     database(dir.path());
     fs::remove_file(segment(dir.path())).unwrap();
     refused(dir.path(), ErrorKind::Corruption, &["segments/"]);
+}
+
+/// These were refused as well, but as an error of the system, and only after other files had been removed.
+#[test]
+fn a_folder_in_place_of_an_unfinished_file_is_damage() {
+    type Plant = fn(&Path);
+    let plants: [(&str, Plant); 3] = [
+        ("CLEAN.new", |path| fs::create_dir(path).unwrap()),
+        ("IDENTITY.new", |path| fs::create_dir(path).unwrap()),
+        ("CLEAN.new", |path| symlink("/tmp", path).unwrap()),
+    ];
+    for (name, plant) in plants {
+        let dir = tempfile::tempdir().unwrap();
+        database(dir.path());
+        fs::write(dir.path().join("segments").join(format!("spare-{:020}", 9)), "").unwrap();
+        plant(&dir.path().join(name));
+        refused(dir.path(), ErrorKind::Corruption, &[name]);
+    }
+}
+
+/// As above: a segment that the checkpoint made void is removed without being opened.
+#[test]
+fn a_folder_in_place_of_a_void_segment_is_damage() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = Engine::open(dir.path()).unwrap();
+    for name in ["first", "second", "third"] {
+        put(&engine, name);
+        engine.checkpoint().unwrap();
+    }
+    engine.close().unwrap();
+    let void = format!("{:020}", 1);
+    let path = dir.path().join("segments").join(&void);
+    assert!(!path.exists(), "segment 1 is still there");
+    fs::create_dir(path).unwrap();
+    refused(dir.path(), ErrorKind::Corruption, &[&void]);
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod crash;
 mod damage;
 mod directories;
 mod failure;
+mod fuzz;
 mod golden;
 mod kills;
 mod layers;

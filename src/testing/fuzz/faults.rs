@@ -1,0 +1,183 @@
+//! A disk on which calls fail.
+
+use super::{
+    input::Input,
+    subject::{Left, abandon, carry_out, open, order},
+};
+use crate::{
+    Engine, Error, SeqNo,
+    disk::{Choice, Effect, Fault, Repeat, SimDisk},
+    testing::model::{Model, Order},
+};
+use std::io::ErrorKind;
+
+/// Most steps of the script.
+const STEPS: usize = 16;
+/// How much must succeed once the faults are over.
+const AFTERWARDS: u64 = 100;
+
+/// Orders, checkpoints and openings on a disk of which one or two calls fail, once or for ever, or take less than they were
+/// given.
+///
+/// - every error is one that such a disk explains;
+/// - after that a fresh opening succeeds, what was acknowledged is there, and what is not known to be there or not was
+///   carried out as a whole or not at all;
+/// - retries are answered as the first time, and a hundred more operations succeed.
+///
+/// # Panics
+/// When any of that does not hold.
+pub fn faults(data: &[u8]) {
+    let input = &mut Input::new(data);
+    let mut run = Run::new(input);
+    run.open();
+    for step in input.rest().iter().take(STEPS) {
+        run.step(*step);
+    }
+    run.recover();
+}
+
+struct Run {
+    disk: SimDisk,
+    engine: Option<Engine>,
+    model: Model,
+    /// Nobody was told whether these were carried out, as the entries they would be.
+    unknown: Vec<(Order, SeqNo)>,
+    /// The number of the next order, and of the next opening.
+    next: u64,
+    life: u64,
+    /// How the machine ends.
+    power_cut: bool,
+}
+
+impl Run {
+    fn new(input: &mut Input<'_>) -> Self {
+        let left = input.pick(&[None, Some(Left::Closed), Some(Left::Crashed), Some(Left::Torn)]);
+        let (disk, model) = match left.map(Left::subject) {
+            Some(subject) => (subject.disk.after_kill(), subject.model.clone()),
+            None => (SimDisk::new(), Model::default()),
+        };
+        for _ in 0..=input.below(2) {
+            plan(input, &disk);
+        }
+        let power_cut = input.flag();
+        Self { disk, engine: None, model, unknown: Vec::new(), next: 1 << 40, life: 1, power_cut }
+    }
+
+    fn open(&mut self) {
+        self.life += 1;
+        match open(&self.disk, self.life) {
+            Ok(engine) => {
+                self.resolve(&engine);
+                self.engine = Some(engine);
+            }
+            Err(error) => check_kind(&error),
+        }
+    }
+
+    /// What was unknown is known now.
+    fn resolve(&mut self, engine: &Engine) {
+        let applied = engine.recovery().applied_seq;
+        assert!(applied >= self.model.last(), "the log ends at {applied}: something is lost");
+        for (order, seq) in std::mem::take(&mut self.unknown) {
+            if self.model.last() < applied {
+                self.model.carry_out(&order, seq);
+            } else {
+                self.model.pass(seq);
+            }
+        }
+        self.model.compare(engine).unwrap_or_else(|what| panic!("{what}"));
+    }
+
+    fn step(&mut self, step: u8) {
+        let Some(engine) = &self.engine else { return self.open() };
+        let done = match step % 16 {
+            0 | 1 => engine.checkpoint(),
+            2 => engine.run_background_step().map(drop),
+            3 => {
+                let closed = self.engine.take().map_or(Ok(()), Engine::close);
+                self.open();
+                closed
+            }
+            4 => {
+                let order = self.model.remembered().next_back().cloned();
+                return order.iter().for_each(|order| self.commit(order));
+            }
+            _ => {
+                let order = order(self.next, &self.model);
+                self.next += 1;
+                return self.commit(&order);
+            }
+        };
+        if let Err(error) = done {
+            check_kind(&error);
+        }
+    }
+
+    fn commit(&mut self, order: &Order) {
+        let Some(engine) = &self.engine else { return };
+        match engine.commit(order.request()) {
+            Ok(answer) => {
+                let agreed = self.model.agree(order, &answer, engine.durable_seq());
+                agreed.unwrap_or_else(|what| panic!("{what}"));
+            }
+            Err(Error::Indeterminate { seq }) => self.unknown.push((order.clone(), seq)),
+            Err(error) => check_kind(&error),
+        }
+    }
+
+    /// On a disk without faults everything is as it was acknowledged, and everything succeeds.
+    fn recover(mut self) {
+        let disk = if self.power_cut {
+            self.disk.after_power_cut(&Choice::None)
+        } else {
+            self.disk.after_kill()
+        };
+        if let Some(engine) = self.engine.take() {
+            abandon(&self.disk, engine);
+        }
+        let unknown: Vec<_> = self.unknown.iter().map(|(order, _)| order.clone()).collect();
+        let engine = open(&disk, self.life + 1);
+        let engine = engine.unwrap_or_else(|error| panic!("the faults are over: {error}"));
+        self.resolve(&engine);
+        let mut model = self.model;
+        let remembered: Vec<Order> = model.remembered().cloned().collect();
+        let retried = remembered.iter().chain(unknown.iter().filter(|order| order.name.is_some()));
+        retried.for_each(|order| carry_out(&engine, &mut model, order));
+        for n in self.next..self.next + AFTERWARDS {
+            let order = order(n, &model);
+            carry_out(&engine, &mut model, &order);
+        }
+        engine.checkpoint().unwrap_or_else(|error| panic!("the faults are over: {error}"));
+        model.compare(&engine).unwrap_or_else(|what| panic!("{what}"));
+        engine.close().unwrap_or_else(|error| panic!("the faults are over: {error}"));
+    }
+}
+
+/// Plans a failure of a changing call or of another one.
+fn plan(input: &mut Input<'_>, disk: &SimDisk) {
+    let changing = input.u8() < 192;
+    let call = 1 + input.below(256) as u64;
+    let kinds = [ErrorKind::Other, ErrorKind::StorageFull, ErrorKind::Interrupted];
+    let effect = match input.below(4) {
+        3 => Effect::Short(input.below(6_000)),
+        kind => Effect::Error(kinds[kind]),
+    };
+    // Whoever is interrupted, or given nothing, for ever tries for ever.
+    let endless = matches!(effect, Effect::Error(ErrorKind::Interrupted) | Effect::Short(0));
+    let for_ever = input.flag() && !endless;
+    let repeat = if for_ever { Repeat::Forever } else { Repeat::Once };
+    let fault = Fault { call, effect, repeat };
+    if changing { disk.inject(fault) } else { disk.inject_read(fault) }
+}
+
+/// The errors of a disk that fails.
+fn check_kind(error: &Error) {
+    let explained = matches!(
+        error,
+        Error::Io { .. }
+            | Error::NoSpace { .. }
+            | Error::Poisoned { .. }
+            | Error::Indeterminate { .. }
+    );
+    assert!(explained, "a disk that fails does not explain: {error:?}");
+}

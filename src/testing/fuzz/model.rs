@@ -1,0 +1,341 @@
+//! The engine against plain maps.
+
+use super::{
+    input::Input,
+    subject::{abandon, open},
+};
+use crate::{
+    Engine, Error, Expect, Keyspace, Outcome, Request, Snapshot, Version,
+    disk::{Choice, SimDisk},
+    testing::model::{Action, Held, Model, NUMBERS, Operation, Order},
+};
+use std::{collections::BTreeMap, ops::Bound};
+
+/// Most steps.
+const STEPS: usize = 80;
+/// Records in use.
+const KEYS: usize = 12;
+/// Keys that sort by more than their first bytes.
+const TEXTS: Keyspace<(u8, String), String> = Keyspace::new("texts");
+
+type Texts = BTreeMap<(u8, String), String>;
+
+/// Orders of every kind, batches, several at once, retries, and keys used again for something else; between them
+/// checkpoints, background work, closing, kills and power cuts that lose nothing acknowledged. The engine has the least of
+/// memory, log and segments.
+///
+/// Every answer is the model's, every record, range, prefix and count is that of plain maps, and a snapshot keeps showing
+/// what it showed.
+///
+/// # Panics
+/// When any of that does not hold, or something fails.
+pub fn model(data: &[u8]) {
+    let input = &mut Input::new(data);
+    let disk = SimDisk::new();
+    let engine = open(&disk, 0).unwrap_or_else(|error| panic!("{error}"));
+    let (model, texts) = (Model::default(), Texts::new());
+    let mut run = Run { disk, engine, model, texts, held: Vec::new(), name: 1, life: 0 };
+    for _ in 0..STEPS {
+        if input.is_empty() {
+            break;
+        }
+        run = run.step(input);
+    }
+    run.compare();
+    run = run.reopen(0);
+    run.retry_all();
+    run.compare();
+}
+
+struct Run {
+    disk: SimDisk,
+    engine: Engine,
+    model: Model,
+    texts: Texts,
+    /// Snapshots, and what they must show.
+    held: Vec<(Snapshot, BTreeMap<u32, Held>, Texts)>,
+    /// The next idempotency key.
+    name: u64,
+    life: u64,
+}
+
+impl Run {
+    fn step(mut self, input: &mut Input<'_>) -> Self {
+        match input.below(16) {
+            0..5 => {
+                let order = self.order(input);
+                self.commit(&order);
+            }
+            5 => self.burst(input),
+            6 => self.retry(input),
+            7 => self.reuse(input),
+            8 | 9 => self.text(input),
+            10 => self.ranges(input),
+            11 => self.texts_alike(input),
+            12 => self.hold(),
+            13 => self.engine.checkpoint().unwrap_or_else(|error| panic!("{error}")),
+            14 => drop(self.engine.run_background_step().unwrap_or_else(|error| panic!("{error}"))),
+            _ => return self.reopen(input.u8()),
+        }
+        self
+    }
+
+    fn order(&mut self, input: &mut Input<'_>) -> Order {
+        let name = input.flag().then_some(self.name);
+        self.name += 1;
+        let mut operations: Vec<Operation> = Vec::new();
+        for _ in 0..=input.below(5) {
+            let operation = self.operation(input);
+            if operations.iter().all(|other| other.key != operation.key) {
+                operations.push(operation);
+            }
+        }
+        let result_bytes = if input.u8() < 0xE0 { 20 } else { usize::from(input.u8()) * 80 };
+        Order { name, operations, result_bytes }
+    }
+
+    fn operation(&self, input: &mut Input<'_>) -> Operation {
+        let key = input.below(KEYS) as u32;
+        let there = self.model.records().get(&key).map(|record| record.version);
+        let last = self.model.last().get();
+        let expect = match input.below(8) {
+            0..3 => Expect::Any,
+            3 => Expect::Absent,
+            4 => Expect::Present,
+            5 | 6 => there.map_or(Expect::Absent, Expect::Version),
+            // No version from the future: those are refused by another rule.
+            _ if last == 0 => Expect::Any,
+            _ => Expect::Version(Version::new(1 + input.u64() % last)),
+        };
+        let action = match input.below(8) {
+            0 => Action::Check,
+            1..5 => Action::Put(i64::from(input.u8())),
+            5 => Action::Delete,
+            6 => Action::Add { delta: i64::from(input.u8()) - 128, bounds: (-100, 300) },
+            _ => Action::Add { delta: input.i64(), bounds: (i64::MIN, i64::MAX) },
+        };
+        Operation { key, expect, action }
+    }
+
+    fn commit(&mut self, order: &Order) {
+        let answer = self.engine.commit(order.request());
+        let answer = answer.unwrap_or_else(|error| panic!("{order:?}: {error}"));
+        let agreed = self.model.agree(order, &answer, self.engine.durable_seq());
+        agreed.unwrap_or_else(|what| panic!("{what}"));
+    }
+
+    /// Several requests before any is written: none of them is refused, or its number could not be told.
+    fn burst(&mut self, input: &mut Input<'_>) {
+        let orders: Vec<Order> = (0..=input.below(4))
+            .map(|_| {
+                let (key, expect) = (input.below(KEYS) as u32, Expect::Any);
+                let value = Action::Put(i64::from(input.u8()));
+                let action = if input.flag() { value } else { Action::Delete };
+                let name = input.flag().then_some(self.name);
+                self.name += 1;
+                let operations = vec![Operation { key, expect, action }];
+                Order { name, operations, result_bytes: 20 }
+            })
+            .collect();
+        let tickets: Vec<_> =
+            orders.iter().map(|order| self.engine.submit(order.request())).collect();
+        if input.flag() {
+            self.engine.run_background_step().unwrap_or_else(|error| panic!("{error}"));
+        }
+        for (order, ticket) in orders.iter().zip(tickets) {
+            let answer = ticket.wait().unwrap_or_else(|error| panic!("{order:?}: {error}"));
+            let agreed = self.model.agree(order, &answer, self.engine.durable_seq());
+            agreed.unwrap_or_else(|what| panic!("{what}"));
+        }
+    }
+
+    fn remembered(&self, input: &mut Input<'_>) -> Option<Order> {
+        let count = self.model.remembered().count();
+        self.model.remembered().nth(input.below(count.max(1))).cloned()
+    }
+
+    fn retry(&mut self, input: &mut Input<'_>) {
+        let order = self.remembered(input);
+        order.iter().for_each(|order| self.commit(order));
+    }
+
+    /// The key of one request for another: refused, and nothing is logged.
+    fn reuse(&mut self, input: &mut Input<'_>) {
+        let Some(first) = self.remembered(input) else { return };
+        let operations = vec![self.operation(input)];
+        if operations == first.operations {
+            return;
+        }
+        let before = self.engine.durable_seq();
+        let other = Order { operations, ..first.clone() };
+        match self.engine.commit(other.request()) {
+            Err(Error::KeyReused { .. }) => {}
+            answer => panic!("{first:?} was decided, and {other:?} got {answer:?}"),
+        }
+        assert_eq!(
+            self.engine.durable_seq(),
+            before,
+            "a refusal that is not remembered was logged"
+        );
+    }
+
+    fn text(&mut self, input: &mut Input<'_>) {
+        let key = text_key(input);
+        let mut request = Request::unkeyed();
+        if input.u8() < 192 {
+            let value = "v".repeat(input.string(255).len() * usize::from(1 + input.u8() % 64));
+            request = request.put(&TEXTS, &key, &value, Expect::Any);
+            self.texts.insert(key, value);
+        } else {
+            request = request.delete(&TEXTS, &key, Expect::Any);
+            self.texts.remove(&key);
+        }
+        match self.engine.commit(request) {
+            Ok(Outcome::Committed(receipt)) => self.model.pass(receipt.seq),
+            answer => panic!("nothing was expected, and it got {answer:?}"),
+        }
+    }
+
+    fn ranges(&self, input: &mut Input<'_>) {
+        let mut bound = || {
+            let key = input.below(KEYS + 1) as u32;
+            input.pick(&[Bound::Included(key), Bound::Excluded(key), Bound::Unbounded])
+        };
+        let range = (bound(), bound());
+        let snapshot = self.engine.snapshot();
+        let read = |item: Result<(u32, crate::Record<i64>), Error>| {
+            let (key, record) = item.unwrap_or_else(|error| panic!("{error}"));
+            (key, record.value)
+        };
+        let seen: Vec<_> = snapshot.range(&NUMBERS, range).map(read).collect();
+        let all = || self.model.records().iter().map(|(key, record)| (*key, record.value));
+        let due: Vec<_> = all().filter(|(key, _)| within(key, &range)).collect();
+        assert_eq!(seen, due, "{range:?}");
+        let mut backwards: Vec<_> = snapshot.range(&NUMBERS, range).rev().map(read).collect();
+        backwards.reverse();
+        assert_eq!(backwards, due, "{range:?}, backwards");
+        let keys: Vec<u32> = (0..input.below(6)).map(|_| input.below(KEYS + 2) as u32).collect();
+        let many = self.engine.get_many(&NUMBERS, &keys).unwrap_or_else(|error| panic!("{error}"));
+        let many: Vec<_> =
+            many.into_iter().map(|record| record.map(|r| (r.value, r.version))).collect();
+        let due = |key| self.model.records().get(key).map(|held| (held.value, held.version));
+        assert_eq!(many, keys.iter().map(due).collect::<Vec<_>>(), "{keys:?}");
+        for key in &keys {
+            let there =
+                self.engine.contains(&NUMBERS, key).unwrap_or_else(|error| panic!("{error}"));
+            assert_eq!(there, self.model.records().contains_key(key), "{key}");
+        }
+    }
+
+    fn texts_alike(&self, input: &mut Input<'_>) {
+        let first = input.u8() % 4;
+        let snapshot = self.engine.snapshot();
+        let read = |item: Result<((u8, String), crate::Record<String>), Error>| {
+            let (key, record) = item.unwrap_or_else(|error| panic!("{error}"));
+            (key, record.value)
+        };
+        let seen: Texts = snapshot.prefix(&TEXTS, (first,)).map(read).collect();
+        let alike = |key: &(u8, String)| key.0 == first;
+        let pairs = |texts: &Texts| texts.clone().into_iter();
+        let due: Texts = pairs(&self.texts).filter(|(key, _)| alike(key)).collect();
+        assert!(seen == due, "with {first} in front: {:?}, due {:?}", seen.keys(), due.keys());
+        let range = (text_key(input), text_key(input));
+        let range = (Bound::Included(range.0), Bound::Excluded(range.1));
+        let seen: Texts = snapshot.range(&TEXTS, range.clone()).map(read).collect();
+        let due: Texts = pairs(&self.texts).filter(|(key, _)| within(key, &range)).collect();
+        assert!(seen == due, "{range:?}: {:?}, due {:?}", seen.keys(), due.keys());
+    }
+
+    fn hold(&mut self) {
+        if self.held.len() == 3 {
+            let (snapshot, records, texts) = self.held.remove(0);
+            check_snapshot(&snapshot, &records, &texts);
+        }
+        let (records, texts) = (self.model.records().clone(), self.texts.clone());
+        self.held.push((self.engine.snapshot(), records, texts));
+    }
+
+    /// Ends the process, one way or another, and starts the next.
+    fn reopen(mut self, how: u8) -> Self {
+        for (snapshot, records, texts) in self.held.drain(..) {
+            check_snapshot(&snapshot, &records, &texts);
+        }
+        self.life += 1;
+        let cut = |disk: &SimDisk, engine, left| {
+            abandon(disk, engine);
+            left
+        };
+        let left = match how % 5 {
+            0 => {
+                self.engine.close().unwrap_or_else(|error| panic!("{error}"));
+                self.disk.after_kill()
+            }
+            1 => {
+                drop(self.engine);
+                self.disk.after_power_cut(&Choice::None)
+            }
+            2 => cut(&self.disk, self.engine, self.disk.after_kill()),
+            3 => cut(&self.disk, self.engine, self.disk.after_power_cut(&Choice::None)),
+            _ => {
+                cut(&self.disk, self.engine, self.disk.after_power_cut(&Choice::Seeded(how.into())))
+            }
+        };
+        let engine = open(&left, self.life).unwrap_or_else(|error| panic!("{error}"));
+        let run = Self { disk: left, engine, ..self };
+        run.compare();
+        run
+    }
+
+    fn retry_all(&mut self) {
+        let remembered: Vec<Order> = self.model.remembered().cloned().collect();
+        remembered.iter().for_each(|order| self.commit(order));
+    }
+
+    fn compare(&self) {
+        self.model.compare(&self.engine).unwrap_or_else(|what| panic!("{what}"));
+        check_snapshot(&self.engine.snapshot(), self.model.records(), &self.texts);
+        let count = self.engine.len(&TEXTS).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(count, self.texts.len() as u64);
+        for (snapshot, records, texts) in &self.held {
+            check_snapshot(snapshot, records, texts);
+        }
+    }
+}
+
+fn check_snapshot(snapshot: &Snapshot, records: &BTreeMap<u32, Held>, texts: &Texts) {
+    let seen: Result<BTreeMap<_, _>, Error> = snapshot
+        .range(&NUMBERS, ..)
+        .map(|item| {
+            let (key, record) = item?;
+            let (version, created) = (record.version, record.created);
+            Ok((key, Held { value: record.value, version, created }))
+        })
+        .collect();
+    assert_eq!(seen.as_ref().ok(), Some(records), "{:?}", seen.as_ref().err());
+    let seen: Result<Texts, Error> = snapshot
+        .range(&TEXTS, ..)
+        .map(|item| item.map(|(key, record)| (key, record.value)))
+        .collect();
+    let seen = seen.unwrap_or_else(|error| panic!("{error}"));
+    assert!(seen == *texts, "{:?}, due {:?}", seen.keys(), texts.keys());
+}
+
+fn text_key(input: &mut Input<'_>) -> (u8, String) {
+    let first = input.u8() % 4;
+    let alphabet = ["", "a", "ab", "b", "\0", "\0\u{1}", "\u{ff}", "z"];
+    (first, input.pick(&alphabet).repeat(1 + input.below(2)))
+}
+
+fn within<K: Ord>(key: &K, range: &(Bound<K>, Bound<K>)) -> bool {
+    let after = match &range.0 {
+        Bound::Included(start) => key >= start,
+        Bound::Excluded(start) => key > start,
+        Bound::Unbounded => true,
+    };
+    let before = match &range.1 {
+        Bound::Included(end) => key <= end,
+        Bound::Excluded(end) => key < end,
+        Bound::Unbounded => true,
+    };
+    after && before
+}
