@@ -2,7 +2,6 @@
 
 use super::input::{Input, noise};
 use crate::disk::{Disk, SimDisk};
-use std::ops::Range;
 
 const SECTOR: u64 = 512;
 
@@ -51,21 +50,6 @@ impl Damage {
                 Self::Length { file, bytes: if input.flag() { longer } else { offset } }
             }
             _ => Self::Remove { file },
-        }
-    }
-
-    /// The file and the bytes that it touches; `None` where it changes names or lengths.
-    pub(super) fn place(&self) -> Option<(&String, Range<u64>)> {
-        let sector = |offset: &u64| offset / SECTOR * SECTOR..(offset / SECTOR + 1) * SECTOR;
-        match self {
-            Self::Flip { file, offset, .. } => Some((file, *offset..offset + 1)),
-            Self::Zero { file, offset } | Self::Noise { file, offset, .. } => {
-                Some((file, sector(offset)))
-            }
-            Self::Copy { file, offset, bytes } => {
-                Some((file, *offset..offset + bytes.len() as u64))
-            }
-            Self::Length { .. } | Self::Remove { .. } | Self::Nothing => None,
         }
     }
 

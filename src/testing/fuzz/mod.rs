@@ -10,17 +10,16 @@ mod faults;
 mod frame;
 mod input;
 mod model;
-mod rot;
 mod scan;
 mod seeds;
 mod subject;
 
+pub use super::rot::fuzz as rot;
 pub use crash_recovery::crash_recovery;
 pub use directory::open_dir;
 pub use faults::faults;
 pub use frame::frame;
 pub use model::model;
-pub use rot::rot;
 pub use scan::segment_scan;
 pub use seeds::{Seed, seeds};
 

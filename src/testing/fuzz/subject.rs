@@ -6,7 +6,7 @@ use crate::{
     disk::{Choice, Disk, SimClock, SimDisk, SimEntropy},
     format::names,
 };
-use std::{ops::Range, sync::OnceLock, time::Duration};
+use std::{sync::OnceLock, time::Duration};
 
 /// How a database was left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,10 +29,6 @@ pub(super) struct Subject {
     pub disk: SimDisk,
     /// With all that was acknowledged.
     pub model: Model,
-    /// The same without the last order.
-    pub before: Model,
-    /// The file and the bytes that the last sync of the log wrote.
-    pub last_sync: Option<(String, Range<u64>)>,
 }
 
 const ORDERS: u64 = 47;
@@ -56,28 +52,21 @@ impl Left {
     fn make(self) -> Subject {
         let disk = SimDisk::new();
         disk.assume_powersafe(names::CHECKPOINT);
-        let subject = |disk, (model, before): (Model, Model), last_sync| Subject {
-            disk,
-            model,
-            before,
-            last_sync,
-        };
-        let nothing = || (Model::default(), Model::default());
+        let subject = |disk, model| Subject { disk, model };
         match self {
             Self::Closed => {
-                let (engine, models) = work(&disk);
+                let (engine, model) = work(&disk);
                 engine.close().expect("no fault is planned");
-                subject(disk.after_power_cut(&Choice::None), models, None)
+                subject(disk.after_power_cut(&Choice::None), model)
             }
             Self::Crashed => {
-                let (engine, models) = work(&disk);
-                let last = last_write(&disk);
+                let (engine, model) = work(&disk);
                 let left = disk.after_power_cut(&Choice::None);
                 abandon(&disk, engine);
-                subject(left, models, Some(last))
+                subject(left, model)
             }
             Self::Torn => {
-                let (engine, (model, before)) = work(&disk);
+                let (engine, model) = work(&disk);
                 let measured = disk.io_count();
                 // Of the next group the first sector reaches the disk and the others do not.
                 disk.crash_at(measured + 2);
@@ -86,17 +75,17 @@ impl Left {
                 let first = disk.telling_units().first().copied().expect("a group was written");
                 let left = disk.after_power_cut(&Choice::Only(first));
                 drop(engine);
-                subject(left, (model, before), None)
+                subject(left, model)
             }
             Self::Empty => {
                 let engine = open(&disk, 0).expect("no fault is planned");
                 engine.close().expect("no fault is planned");
-                subject(disk.after_power_cut(&Choice::None), nothing(), None)
+                subject(disk.after_power_cut(&Choice::None), Model::default())
             }
             Self::Unfinished => {
                 disk.crash_at(16);
                 assert!(open(&disk, 0).is_err(), "a creation takes more than 15 calls");
-                subject(disk.after_power_cut(&Choice::All), nothing(), None)
+                subject(disk.after_power_cut(&Choice::All), Model::default())
             }
         }
     }
@@ -161,33 +150,18 @@ pub(super) fn carry_out(engine: &Engine, model: &mut Model, order: &Order) {
     agreed.unwrap_or_else(|what| panic!("{what}"));
 }
 
-/// A database with everything in it, still open, and its model before and after the last order.
-fn work(disk: &SimDisk) -> (Engine, (Model, Model)) {
+/// A database with everything in it, still open, and its model.
+fn work(disk: &SimDisk) -> (Engine, Model) {
     let engine = open(disk, 0).expect("no fault is planned");
-    let (mut model, mut before) = (Model::default(), Model::default());
+    let mut model = Model::default();
     for n in 0..ORDERS {
         if CHECKPOINTS.contains(&n) {
             engine.checkpoint().expect("no fault is planned");
         }
-        disk.clear_trace();
-        before = model.clone();
         let order = order(n, &model);
         carry_out(&engine, &mut model, &order);
     }
-    assert!(model.records() != before.records(), "the last order changed nothing");
     let segments = disk.list(names::SEGMENTS).expect("it is there").len();
     assert!(segments >= 4, "only {segments} names among the segments");
-    (engine, (model, before))
-}
-
-/// The only write to the log since the trace was cleared.
-fn last_write(disk: &SimDisk) -> (String, Range<u64>) {
-    let trace = disk.trace();
-    let writes: Vec<_> =
-        trace.iter().filter_map(|call| call.strip_prefix("write segments/")).collect();
-    let [write] = writes[..] else { panic!("the last sync wrote more than one group: {trace:?}") };
-    let (name, place) = write.split_once(' ').expect("a name and a place");
-    let (offset, bytes) = place.split_once('+').expect("an offset and a length");
-    let number = |text: &str| text.parse::<u64>().expect("digits");
-    (format!("segments/{name}"), number(offset)..number(offset) + number(bytes))
+    (engine, model)
 }
