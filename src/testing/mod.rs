@@ -4,5 +4,8 @@
 pub mod crash;
 pub mod log;
 pub mod model;
+pub mod reseal;
 
+#[cfg(steadfast_canary)]
+pub use crate::base::canary;
 pub use crate::disk::*;

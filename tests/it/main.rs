@@ -3,10 +3,12 @@
 
 mod bad_input;
 mod basics;
+mod canaries;
 mod crash;
 mod damage;
 mod directories;
 mod failure;
+mod hunts;
 mod layers;
 mod log;
 #[cfg(target_os = "linux")]
