@@ -221,6 +221,7 @@ impl Evaluation {
         let read = self.request.reads.iter().find_map(|read| {
             let Ok(current) = view.record(self.id(read.keyspace), &read.key);
             let changed = current.as_ref().map(|row| row.version) != read.seen;
+            canary!(ReadsNotValidated => return None);
             changed.then(|| self.conflict(read.keyspace, &read.key, read.seen, current))
         });
         read.or_else(|| {

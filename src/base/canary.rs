@@ -106,6 +106,8 @@ mod bugs {
         DeleteNotInCheckpoint,
         /// Rows are encoded as created when they were last written.
         CreatedLost,
+        /// The checksum of a row in the checkpoint is not compared.
+        RowCrcIgnored,
         /// Segments are removed before the checkpoint that holds them is written.
         TrimBeforeCheckpoint,
         /// The store of the checkpoint writes to its file before anything is verified.
@@ -114,6 +116,8 @@ mod bugs {
         FilterNotExtended,
         /// An expected version is not compared.
         StaleCasAccepted,
+        /// What an update read is not compared again.
+        ReadsNotValidated,
         /// A key that was used for something else gets the first answer.
         KeyReuseAccepted,
         /// What is remembered under a key is not looked up.

@@ -137,7 +137,7 @@ impl Core {
             return Ok(false);
         };
         let before = self.checkpointed_g.load(Ordering::Acquire);
-        canary!(TrimBeforeCheckpoint => { let all = self.writer.lock().trimmable(u64::MAX); self.trim(&all.map_or(Vec::new(), |(all, _)| all))? });
+        canary!(TrimBeforeCheckpoint => { let all = self.writer.lock().trimmable(u64::MAX); self.trim(&all.unwrap_or_default().0)? });
         let Some((trimmed, lowest)) = self.writer.lock().trimmable(before) else {
             return Ok(false);
         };

@@ -2,6 +2,7 @@
 
 pub mod faults;
 pub mod forged;
+pub mod lost_update;
 pub mod rot;
 
 use serde::Serialize;
@@ -9,7 +10,10 @@ use std::{
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
 };
-use steadfast::testing::crash::Kind;
+use steadfast::testing::{
+    Lie,
+    crash::{Campaign, Failure, Kind, Start, Summary},
+};
 
 /// What a hunt went through.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -67,4 +71,55 @@ fn hunt(act: impl FnOnce(&mut Tally) -> Result<(), Found>) -> Hunted {
         Err(violation(format!("a panic: {text}")))
     });
     (tally, done.err())
+}
+
+/// A campaign of every sequence of up to so many steps.
+pub fn campaign(start: Start, longest: usize, lie: Option<Lie>) -> Campaign {
+    Campaign { seed: 1, start, lie, first: Vec::new(), longest, samples: 64, threads: 1 }
+}
+
+pub fn hunted((summary, failure): (Summary, Option<Failure>)) -> Hunted {
+    let tally = Tally {
+        runs: summary.sequences,
+        crashes: summary.subsets + summary.recovery_subsets,
+        openings: summary.openings,
+        ..Tally::default()
+    };
+    (tally, failure.map(|Failure { kind, what, .. }| Found { kind, what }))
+}
+
+/// Every two steps, without a crash.
+pub fn model(start: Start) -> Hunted {
+    hunted(campaign(start, 2, None).without_crashes())
+}
+
+/// Nothing was found, and something was looked at.
+pub fn assert_clean(name: &str, (tally, found): &Hunted) {
+    println!("{name}: {tally}");
+    if let Some(Found { kind, what }) = found {
+        panic!("{name}: {kind:?}: {what}");
+    }
+    assert!(tally.runs > 0 && tally.openings > 0, "{name} explored nothing");
+}
+
+#[test]
+fn every_two_steps_without_a_crash_agree_with_the_model() {
+    for start in [Start::Empty, Start::Closed, Start::Due] {
+        let hunted = model(start);
+        assert_clean(&format!("{start:?}"), &hunted);
+        assert!(hunted.0.runs > 200);
+    }
+}
+
+#[test]
+fn a_hunt_ends_with_the_first_crash_that_shows_something() {
+    for lie in [Lie::Files, Lie::Names] {
+        let campaign = campaign(Start::Closed, 1, Some(lie));
+        let (summary, failure) = campaign.until_failure();
+        let failure = failure.expect("a disk that lies is found out");
+        assert_eq!(summary.refusals + summary.losses + summary.violations, 1);
+        assert!(summary.crashes > 0, "{summary}");
+        let again = failure.case.run().expect_err("a case that failed fails again");
+        assert_eq!((again.kind, again.what), (failure.kind, failure.what));
+    }
 }
