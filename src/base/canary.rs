@@ -58,7 +58,7 @@ mod bugs {
     canaries! {
         /// A group is acknowledged as soon as it is written.
         AckBeforeSync,
-        /// A failed write or sync of the log is followed by another sync, which says that all is well.
+        /// A failed sync of the log is followed by another one, which says that all is well.
         SyncRetried,
         /// After a failed write the engine goes on.
         PoisonIgnored,

@@ -257,10 +257,9 @@ impl Writer {
     /// Makes durable what was sealed: the only sync of a group.
     fn write(&mut self, start: u64, groups: &[u8]) -> io::Result<Position> {
         let file = &self.segment().file;
-        canary!(AckBeforeSync => return file.write_all_at(start, groups).map(|()| self.position));
-        let written = file.write_durably_at(start, groups);
-        canary!(SyncRetried => return written.or_else(|_| file.sync_data()).map(|()| self.position));
-        written?;
+        canary!(AckBeforeSync => { file.write_all_at(start, groups)?; self.durable_g = self.position.g; return Ok(self.position) });
+        canary!(SyncRetried => { file.write_all_at(start, groups)?; file.sync_data().or_else(|_| file.sync_data())?; self.durable_g = self.position.g; return Ok(self.position) });
+        file.write_durably_at(start, groups)?;
         self.durable_g = self.position.g;
         Ok(self.position)
     }
