@@ -19,7 +19,7 @@ use crate::{
     base::{
         Action, Bytes, Entry, Expect, Fingerprint, KeyspaceId, KeyspaceIdentity, KeyspaceRef,
         LogTime, Operation, RequestData, Row, SeqNo, StoredOutcome, StoredRejection, Verdict,
-        Version, WindowRow,
+        Version, WindowRow, canary::canary,
     },
     codec::{self, Codec},
     state::draft::{Change, Draft, Records, Stamp},
@@ -112,6 +112,7 @@ pub enum Differs {
 /// Decides what becomes of `request`.
 pub(crate) fn admit<V: View>(request: RequestData, view: &V, at: At) -> Decision {
     if let Some((key, fingerprint)) = &request.key
+        && !canary!(RetryRunsAgain)
         && let Some(remembered) = view.window(key.as_bytes())
     {
         return match differs(&remembered.fingerprint, fingerprint) {
@@ -148,7 +149,7 @@ pub(crate) fn admit<V: View>(request: RequestData, view: &V, at: At) -> Decision
 
 /// How `asked` differs from what is remembered, if it does.
 pub(crate) fn differs(remembered: &Fingerprint, asked: &Fingerprint) -> Option<Differs> {
-    if remembered.hash == asked.hash {
+    if remembered.hash == asked.hash || canary!(KeyReuseAccepted) {
         None
     } else if remembered.kind != asked.kind {
         Some(Differs::Kind)
@@ -220,11 +221,13 @@ impl Evaluation {
         let read = self.request.reads.iter().find_map(|read| {
             let Ok(current) = view.record(self.id(read.keyspace), &read.key);
             let changed = current.as_ref().map(|row| row.version) != read.seen;
+            canary!(ReadsNotValidated => return None);
             changed.then(|| self.conflict(read.keyspace, &read.key, read.seen, current))
         });
         read.or_else(|| {
             self.request.operations.iter().find_map(|operation| {
                 let Expect::Version(version) = operation.expect else { return None };
+                canary!(StaleCasAccepted => return None);
                 let current = self.before(operation);
                 let changed = current.is_none_or(|row| row.version != version);
                 changed.then(|| {

@@ -1,6 +1,7 @@
 //! The words everything else is said in: ids, rows, requests, outcomes, limits. No I/O, no clock.
 
 mod bytes;
+pub mod canary;
 mod expect;
 mod idempotency_key;
 mod ids;

@@ -7,7 +7,7 @@ use super::{
     tables::{self, COUNTS, META, RECORDS, WINDOW, keyspace_prefix, put_record_key},
 };
 use crate::{
-    base::{KeyspaceId, Row, WindowRow},
+    base::{KeyspaceId, Row, WindowRow, canary::canary},
     format::rows::{Meta, RowTag, encode_meta, encode_row, encode_window_row, seal_into},
 };
 use redb::{Durability, Table, WriteTransaction};
@@ -41,6 +41,7 @@ pub(super) fn commit<'a>(
     writer.records(&txn, changes.records)?;
     writer.window(&txn, changes.window)?;
     writer.counts(&txn, changes.counts)?;
+    canary!(AppliedOutsideTransaction => txn = { guard(backend, "", || txn.into_inner().commit())?; begin(database, backend)? });
     writer.meta(&txn, meta)?;
     // Two phases, or one flipped bit after an unclean end could roll the checkpoint back in silence; no saved
     // allocator state, or the same bit could be believed without the checksums being looked at.
@@ -89,6 +90,7 @@ impl Writer<'_> {
                     self.put(doing, RowTag::Record, &mut table, &key, |out| encode_row(row, out))?
                 }
                 None => {
+                    canary!(DeleteNotInCheckpoint => continue);
                     guard(self.backend, doing, || table.remove(&key[..]).map(drop))?;
                 }
             }
@@ -105,6 +107,7 @@ impl Writer<'_> {
         let mut table =
             Guarded::new(self.backend, guard(self.backend, doing, || txn.open_table(WINDOW))?);
         for (key, row) in rows {
+            canary!(WindowNotInCheckpoint => continue);
             self.put(doing, RowTag::Window, &mut table, key, |out| encode_window_row(row, out))?;
         }
         self.close(doing, table)

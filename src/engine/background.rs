@@ -3,6 +3,7 @@
 
 use super::{core::Core, error::Error, sequencer::FrozenPoint};
 use crate::{
+    base::canary::canary,
     checkpoint::{Changes, Checkpoint, CheckpointError, Meta, Reader},
     format::{VERSION, names},
     state::{digest, memtable::Memtable},
@@ -136,6 +137,7 @@ impl Core {
             return Ok(false);
         };
         let before = self.checkpointed_g.load(Ordering::Acquire);
+        canary!(TrimBeforeCheckpoint => { let all = self.writer.lock().trimmable(u64::MAX); self.trim(&all.unwrap_or_default().0)? });
         let Some((trimmed, lowest)) = self.writer.lock().trimmable(before) else {
             return Ok(false);
         };
@@ -162,6 +164,7 @@ impl Core {
     /// Notes which keys are remembered by the checkpoint now, before anyone looks for them there. A few at a time, so that
     /// nobody waits long.
     fn settle_keys(&self, memtable: &Memtable) {
+        canary!(FilterNotExtended => return);
         const AT_ONCE: usize = 256;
         memtable.frozen(|rows| {
             for keys in rows.window().chunks(AT_ONCE) {
@@ -200,7 +203,7 @@ impl Core {
             format: VERSION,
             uuid: self.source.uuid,
             applied_seq: point.seq,
-            applied_g: position.g,
+            applied_g: position.g + u64::from(canary!(AppliedTooFar)),
             applied_time: point.time,
             chain: position.chain,
             digest_version: digest::VERSION,

@@ -27,7 +27,7 @@ use super::{
 use crate::{
     admission::{self, Admitted, At, Decision, Refusal, admit},
     base::{
-        Bytes, Entry, LogTime, RequestData, SeqNo, StoredRejection, WindowRow,
+        Bytes, Entry, LogTime, RequestData, SeqNo, StoredRejection, WindowRow, canary::canary,
         limits::UNSYNCED_ENTRIES,
     },
     log::{Position, writer::Failed},
@@ -174,7 +174,7 @@ impl Core {
             applied: sequencer.fold.applied,
             next: sequencer.next_seq,
             time: self.log_time(sequencer),
-            writable: sequencer.poison.is_none()
+            writable: (sequencer.poison.is_none() || canary!(PoisonIgnored))
                 && sequencer.next_seq.get() < u64::MAX - SEQ_RESERVE,
         };
         match admit(request, &newest, at) {
@@ -204,6 +204,7 @@ impl Core {
         let horizon = Horizon { durable: sequencer.durable, snapshots: live.as_slice() };
         sequencer.fold.apply(&entry, changes, horizon);
         sequencer.next_seq = SeqNo::new(entry.seq.get() + 1);
+        canary!(ReadsBeforeDurable => self.durable.store(entry.seq.get(), Ordering::Release));
         entry
     }
 

@@ -7,7 +7,7 @@ use super::{
     slot::Slot,
 };
 use crate::{
-    base::{Entry, LogTime, SeqNo},
+    base::{Entry, LogTime, SeqNo, canary::canary},
     checkpoint::Reader,
     format::{blocks, entry, group::HEADER},
     log::{
@@ -185,6 +185,7 @@ impl Sequencer {
 
     /// Parks a reply with the group after which all it saw is durable; gives it back when that is so already.
     pub(super) fn park(&mut self, parked: Parked) -> Option<Parked> {
+        canary!(RefusalBeforeDurable => if parked.about == About::State { return Some(parked) });
         if self.pending.entries > 0 {
             self.pending.parked.push(parked);
         } else if let Some(in_flight) = &mut self.in_flight {

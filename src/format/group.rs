@@ -9,7 +9,7 @@
 //! The header lies within one sector. Both CRCs are seeded with the segment's nonce.
 
 use super::{BLOCK, blocks, bytes::Reader, crc};
-use crate::base::{Epoch, SeqNo, limits::GROUP_BYTES};
+use crate::base::{Epoch, SeqNo, canary::canary, limits::GROUP_BYTES};
 
 const MAGIC: &[u8; 8] = b"STEADGRP";
 /// Length of the header.
@@ -106,6 +106,7 @@ impl GroupHeader {
 
     /// Whether `body` is what this header was sealed over.
     pub(crate) fn covers(&self, nonce: u128, body: &[u8]) -> bool {
+        canary!(GroupCrcIgnored => return true);
         body.len() == self.body_len as usize && crc(nonce, body) == self.body_crc
     }
 

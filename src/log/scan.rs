@@ -13,7 +13,7 @@ use super::{
     verdict::{Evidence, Vouch, verdict},
 };
 use crate::{
-    base::{Epoch, SeqNo},
+    base::{Epoch, SeqNo, canary::canary},
     format::{
         BLOCK,
         clean::Clean,
@@ -199,9 +199,9 @@ impl Scan<'_> {
         (self.out.accepted.segment, self.out.accepted.end) = (number, DATA);
         self.out.last_g.insert(number, self.out.accepted.g);
         while offset < end {
-            let Some((header, group)) = self.group(segment, &mut window, offset, end)? else {
-                break;
-            };
+            let found = self.group(segment, &mut window, offset, end);
+            canary!(ReadErrorTakenForEnd => if found.is_err() { break });
+            let Some((header, group)) = found? else { break };
             let position = Position {
                 g: header.g,
                 chain: group::chain(group),
@@ -232,7 +232,7 @@ impl Scan<'_> {
             return Ok(None);
         };
         let due = header.g == self.out.accepted.g + 1
-            && header.chain == self.out.accepted.chain
+            && (header.chain == self.out.accepted.chain || canary!(ChainIgnored))
             && header.first_seq > self.out.last_seq
             && (header.kind == Kind::Link) == (offset == DATA)
             && offset + header.padded_len() <= end;
@@ -334,6 +334,8 @@ impl Scan<'_> {
             self.survey(segment, from, &mut evidence)
                 .map_err(|error| ScanError::Io { segment: number, error })?;
         }
+        canary!(CleanDoesNotVouch => evidence.clean = None);
+        canary!(CutInSilence => self.out.torn = Torn::default());
         match verdict(&evidence) {
             None => Ok(()),
             vouch => Err(self.corruption(
@@ -358,7 +360,7 @@ impl Scan<'_> {
             let Some(header) = GroupHeader::decode(nonce, block) else { continue };
             let group = window.at(offset, HEADER + header.body_len as usize)?;
             self.out.torn.groups += u64::from(header.covers(nonce, &group[HEADER..]));
-            if header.durable_g >= x {
+            if header.durable_g >= x + u64::from(canary!(FloorTooLow)) {
                 evidence.later = evidence.later.max(Some(header.g));
             }
         }

@@ -10,6 +10,7 @@
 //!
 //! An error while reading is neither; it never reaches this table.
 
+use crate::base::canary::canary;
 use std::fmt;
 
 /// What vouches for the first invalid position.
@@ -53,6 +54,7 @@ pub(crate) enum Vouch {
 /// Torn tail (`None`) or corruption, with the strongest evidence.
 pub(crate) fn verdict(evidence: &Evidence) -> Option<Vouch> {
     let Evidence { checkpoint, clean, link, later } = *evidence;
+    canary!(RotTakenForTornTail => return None);
     checkpoint
         .map(|g| Vouch::Checkpoint { g })
         .or(clean.map(|g| Vouch::Clean { g }))

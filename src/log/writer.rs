@@ -7,7 +7,7 @@
 
 use super::{Position, segments, segments::Segment};
 use crate::{
-    base::{Epoch, SeqNo, limits::GROUP_BYTES},
+    base::{Epoch, SeqNo, canary::canary, limits::GROUP_BYTES},
     disk::{Disk, Entropy},
     format::{
         BLOCK, blocks,
@@ -148,7 +148,7 @@ impl Writer {
             None => self.write(start, group),
         };
         self.failed = written.is_err();
-        written.map_err(|error| Failed { error, written: true })
+        written.map_err(|error| Failed { error, written: !canary!(IndeterminateDenied) })
     }
 
     /// Begins a segment with nothing but its `Link`, so that the verdict on the segment before is durable.
@@ -220,6 +220,7 @@ impl Writer {
     }
 
     fn unmark_clean(&mut self) -> io::Result<()> {
+        canary!(CleanMarkKept => return Ok(()));
         if std::mem::take(&mut self.marked_clean) {
             self.disk.remove(names::CLEAN)?;
             self.disk.sync_dir("")?;
@@ -233,7 +234,7 @@ impl Writer {
             kind,
             first_seq: sealing.first_seq,
             last_seq: sealing.last_seq,
-            durable_g: self.durable_g,
+            durable_g: if canary!(FloorTooHigh) { self.position.g } else { self.durable_g },
             body_len: 0,
             entries: sealing.entries,
             chain: self.position.chain,
@@ -255,7 +256,10 @@ impl Writer {
 
     /// Makes durable what was sealed: the only sync of a group.
     fn write(&mut self, start: u64, groups: &[u8]) -> io::Result<Position> {
-        self.segment().file.write_durably_at(start, groups)?;
+        let file = &self.segment().file;
+        canary!(AckBeforeSync => { file.write_all_at(start, groups)?; self.durable_g = self.position.g; return Ok(self.position) });
+        canary!(SyncRetried => { file.write_all_at(start, groups)?; file.sync_data().or_else(|_| file.sync_data())?; self.durable_g = self.position.g; return Ok(self.position) });
+        file.write_durably_at(start, groups)?;
         self.durable_g = self.position.g;
         Ok(self.position)
     }

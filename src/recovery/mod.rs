@@ -17,7 +17,7 @@ pub(crate) use error::OpenError;
 pub use report::{Phases, RecoveryReport, TornTail, Verdict};
 
 use crate::{
-    base::{Epoch, SeqNo, limits::UNSYNCED_ENTRIES},
+    base::{Epoch, SeqNo, canary::canary, limits::UNSYNCED_ENTRIES},
     checkpoint::{self, Checkpoint, Meta, Reader, Verified},
     disk::{Clock, Disk, Entropy, Lock, remove_if_there},
     format::{VERSION, names},
@@ -163,6 +163,7 @@ fn verify(
 /// Lists the segments, among which nothing else may be, and of which the newest may not be missing.
 fn list_ours(disk: &dyn Disk) -> Result<segments::Listing, OpenError> {
     let listing = directory::list_segments(disk)?;
+    canary!(NewestNoteIgnored => return Ok(listing));
     if let Some(foreign) = listing.foreign.first() {
         let what = "a file that is not ours is among the segments";
         return Err(OpenError::corrupt(&format!("{}/{foreign}", names::SEGMENTS), what));
@@ -255,7 +256,7 @@ fn apply(
         .map_err(OpenError::io("removing what is no longer needed"))?;
 
     let last_seq = scanned.last_seq.max(fold.applied);
-    let gap = if after_crash { UNSYNCED_ENTRIES } else { 1 };
+    let gap = if after_crash && !canary!(NumbersReused) { UNSYNCED_ENTRIES } else { 1 };
     let next_seq = SeqNo::new(last_seq.get().saturating_add(gap));
     let uuid = directory.identity.uuid;
     let mut writer = Writer::new(
@@ -267,7 +268,7 @@ fn apply(
         last_groups(&scanned, &segments),
         fold.digest.0,
     );
-    if after_crash {
+    if after_crash && !canary!(VerdictNotDurable) {
         let source = Source { disk: disk.clone(), entropy: machine.entropy.clone(), uuid };
         begin_segment(&source, &mut writer, segment_bytes, next_seq)
             .map_err(OpenError::io("beginning a segment"))?;

@@ -3,6 +3,7 @@
 //! it says nothing about what was written to the checkpoint afterwards, before the first entry.
 
 use crate::{
+    base::canary::canary,
     disk::{Disk, ListedKind},
     format::names,
 };
@@ -10,6 +11,7 @@ use std::io;
 
 /// Syncs files and folders, then asks for the cached copies to be forgotten. Changes no byte.
 pub(crate) fn settle(disk: &dyn Disk) -> io::Result<()> {
+    canary!(SettleSkipped => return Ok(()));
     for folder in ["", names::SEGMENTS] {
         let listed = match disk.list(folder) {
             // A folder that is missing, or none, is judged when its turn comes.

@@ -3,7 +3,7 @@
 use crate::{
     base::{
         Action, Bytes, Entry, KeyspaceDefinition, KeyspaceId, KeyspaceRef, LogTime, Operation, Row,
-        SeqNo, StoredOutcome, Version,
+        SeqNo, StoredOutcome, Version, canary::canary,
     },
     format::keyspace,
 };
@@ -68,6 +68,7 @@ impl Draft {
             let keyspace = &entry.keyspaces[usize::from(operation.keyspace)];
             draft.load(keyspace.id, &operation.key, records)?;
             draft.play(keyspace, operation);
+            canary!(BatchReplayedInPart => break);
         }
         for keyspace in &entry.keyspaces {
             draft.define(keyspace, records)?;
@@ -146,7 +147,7 @@ impl Draft {
     }
 
     fn put(&mut self, keyspace: KeyspaceId, key: &Bytes, value: Bytes, schema: u32) {
-        let version = Version::from(self.stamp.seq);
+        let version = Version::new(self.stamp.seq.get() - u64::from(canary!(VersionOffByOne)));
         let (time, actor) = (self.stamp.time, self.stamp.actor.clone());
         let touched = self.touched(keyspace, key);
         let created = touched.change.new.as_ref().map_or(version, |row| row.created);

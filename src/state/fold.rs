@@ -8,7 +8,7 @@ use super::{
     registry::Registry,
 };
 use crate::{
-    base::{Entry, KeyspaceDefinition, KeyspaceId, LogTime, Row, SeqNo, WindowRow},
+    base::{Entry, KeyspaceDefinition, KeyspaceId, LogTime, Row, SeqNo, WindowRow, canary::canary},
     format::keyspace,
 };
 use parking_lot::RwLock;
@@ -51,6 +51,7 @@ impl Fold {
             self.change(entry.seq, change, horizon);
         }
         if let Some((key, fingerprint)) = &entry.key {
+            canary!(RejectionForgotten => if matches!(entry.outcome, crate::base::StoredOutcome::Rejected(_)) { return self.applied = entry.seq });
             let row = WindowRow {
                 fingerprint: *fingerprint,
                 seq: entry.seq,
@@ -74,6 +75,7 @@ impl Fold {
         if old.is_some() != new.is_some() {
             let count = self.counts.entry(keyspace).or_default();
             *count = if new.is_some() { *count + 1 } else { count.saturating_sub(1) };
+            canary!(CountDrifts => if new.is_none() { *count += 1 });
             self.active.set_count(keyspace, seq, *count, horizon);
         }
         if keyspace == KeyspaceId::DIRECTORY {

@@ -8,6 +8,7 @@
 //! | [`fuzz`] | the functions of the fuzz targets |
 //! | [`log`] | the log alone, at thousands of crashes a second |
 //! | [`rot`] | damages files at every place |
+//! | [`reseal`] | forges what only its own checksum protects |
 //! | [`kills`] | kills real processes |
 
 pub mod crash;
@@ -16,7 +17,10 @@ pub mod kills;
 pub mod log;
 mod luck;
 pub mod model;
+pub mod reseal;
 pub mod rot;
 pub mod service;
 
+#[cfg(steadfast_canary)]
+pub use crate::base::canary;
 pub use crate::disk::*;

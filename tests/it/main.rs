@@ -3,12 +3,14 @@
 
 mod bad_input;
 mod basics;
+mod canaries;
 mod crash;
 mod damage;
 mod directories;
 mod failure;
 mod fuzz;
 mod golden;
+mod hunts;
 mod kills;
 mod layers;
 mod log;

@@ -4,7 +4,7 @@
 //! ```
 
 use crate::{
-    base::{LogTime, Row, Version},
+    base::{LogTime, Row, Version, canary::canary},
     format::bytes::{Reader, put_bytes, put_bytes8, put_u32, put_u64},
 };
 
@@ -12,7 +12,7 @@ use crate::{
 pub(crate) fn encode_row(row: &Row, out: &mut Vec<u8>) {
     put_u32(out, row.schema);
     put_u64(out, row.version.get());
-    put_u64(out, row.created.get());
+    put_u64(out, if canary!(CreatedLost) { row.version.get() } else { row.created.get() });
     put_u64(out, row.time.get());
     put_bytes8(out, &row.actor);
     put_bytes(out, &row.value);

@@ -58,7 +58,7 @@ impl Campaign {
             for _ in 0..self.threads.max(1) {
                 scope.spawn(|| {
                     while let Some(steps) = sequences.get(next.fetch_add(1, Ordering::Relaxed)) {
-                        let (summary, failures) = self.sequence(&world, steps);
+                        let (summary, failures) = self.sequence(&world, steps, ENOUGH_FAILURES);
                         let mut done = done.lock().expect("held only here");
                         done.0 += summary;
                         done.1.extend(failures);
@@ -73,7 +73,7 @@ impl Campaign {
     }
 
     /// All sequences, shorter ones first.
-    fn sequences(&self) -> Vec<Vec<Step>> {
+    pub(super) fn sequences(&self) -> Vec<Vec<Step>> {
         let mut all = vec![self.first.clone()];
         let mut from = 0;
         for _ in 0..self.longest {
@@ -93,7 +93,13 @@ impl Campaign {
         all
     }
 
-    fn sequence(&self, world: &World, steps: &[Step]) -> (Summary, Vec<Failure>) {
+    /// Crashes one sequence at every I/O, up to so many failures.
+    pub(super) fn sequence(
+        &self,
+        world: &World,
+        steps: &[Step],
+        enough: usize,
+    ) -> (Summary, Vec<Failure>) {
         let mut oracle = Oracle::default();
         let mut failures = Vec::new();
         oracle.summary.sequences = 1;
@@ -113,7 +119,7 @@ impl Campaign {
             if let Err(failure) = self.crash(&mut oracle, world, steps, call) {
                 oracle.summary.count(failure.kind);
                 failures.push(*failure);
-                if failures.len() >= ENOUGH_FAILURES {
+                if failures.len() >= enough {
                     break;
                 }
             }
@@ -150,7 +156,7 @@ impl Campaign {
         Ok(())
     }
 
-    fn case(&self, steps: &[Step], crash_at: u64) -> Case {
+    pub(super) fn case(&self, steps: &[Step], crash_at: u64) -> Case {
         let Self { seed, start, lie, .. } = *self;
         Case { seed, start, lie, steps: steps.to_vec(), crash_at, end: End::Kill, again: None }
     }

@@ -15,6 +15,7 @@
 
 mod campaign;
 mod case;
+mod hunt;
 mod oracle;
 mod session;
 mod step;

@@ -259,7 +259,20 @@ fn retry(model: &mut Model, engine: &Engine, unknown: &[(Order, SeqNo)]) -> Resu
     for order in remembered.iter().chain(unknown()).chain(unknown()) {
         commit(model, engine, order)?;
     }
-    Ok(())
+    remembered.last().map_or(Ok(()), |order| reuse(engine, order))
+}
+
+/// Uses a key that is remembered for something else, which must change nothing.
+fn reuse(engine: &Engine, order: &Order) -> Result<(), Problem> {
+    let operations = vec![Operation { key: 8, expect: Expect::Any, action: Action::Put(8) }];
+    let other = Order { operations, ..order.clone() };
+    match engine.commit(other.request()) {
+        Err(Error::KeyReused { .. }) => Ok(()),
+        answer => {
+            let what = format!("the key of {order:?} was used once more, and got {answer:?}");
+            Err(Problem::violation(what))
+        }
+    }
 }
 
 fn commit(model: &mut Model, engine: &Engine, order: &Order) -> Result<(), Problem> {

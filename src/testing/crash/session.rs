@@ -7,10 +7,14 @@ use super::{
     step::Step,
 };
 use crate::{
-    Background, Engine, Error, Outcome, SeqNo,
+    Background, Engine, Error, Outcome, SeqNo, Ticket,
     disk::{Choice, Lie, SimClock, SimDisk, SimEntropy},
 };
-use std::time::Duration;
+use std::{
+    pin::Pin,
+    task::{Context, Waker},
+    time::Duration,
+};
 
 /// What a run begins with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -190,10 +194,20 @@ impl Session {
                 *model = resolve(model, unknown, &engine)?;
                 unknown.clear();
                 self.engine = Some(engine);
+                self.refuses_a_second()?;
                 self.marks.push(self.world.disk.io_count());
                 Ok(true)
             }
             Err(error) => self.power_off(&error).map_err(|_| Problem::refusal(&error)),
+        }
+    }
+
+    /// An open database cannot be opened again.
+    fn refuses_a_second(&self) -> Result<(), Problem> {
+        match self.machine.open() {
+            Err(Error::Locked { .. }) => Ok(()),
+            _ if self.world.disk.powered_off() => Ok(()),
+            _ => Err(Problem::violation("an open database was opened once more")),
         }
     }
 
@@ -249,7 +263,15 @@ impl Session {
     /// Hands several requests in before any is written.
     fn burst(&mut self, orders: Vec<Order>) -> Result<bool, Problem> {
         let engine = self.engine();
-        let tickets: Vec<_> = orders.iter().map(|order| engine.submit(order.request())).collect();
+        let mut tickets: Vec<_> =
+            orders.iter().map(|order| engine.submit(order.request())).collect();
+        // Law 3: as long as nothing of this is durable, nobody is told or shown any of it.
+        if !self.world.disk.powered_off() {
+            self.world.model.compare(engine).map_err(Problem::violation)?;
+            if tickets.iter_mut().any(told) && !self.world.disk.powered_off() {
+                return Err(Problem::violation("a reply was given before what it saw was durable"));
+            }
+        }
         let written = engine.run_background_step().map(drop);
         let answers: Vec<_> = tickets.into_iter().map(|ticket| ticket.wait()).collect();
         let mut all = true;
@@ -295,4 +317,9 @@ impl Session {
             Err(Problem::violation(format!("without a reason: {error}")))
         }
     }
+}
+
+/// Whether a ticket has its answer, which is lost by looking.
+fn told(ticket: &mut Ticket<Vec<u8>>) -> bool {
+    Pin::new(ticket).poll(&mut Context::from_waker(Waker::noop())).is_ready()
 }

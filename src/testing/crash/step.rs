@@ -22,7 +22,7 @@ pub enum Step {
     AddTooMuch,
     /// Changes several records at once.
     Batch,
-    /// Three requests in one group.
+    /// Three requests in one group, and a refusal that depends on it.
     Burst,
     /// Repeats the last request that had a key.
     Retry,
@@ -97,6 +97,8 @@ impl Step {
                 order(name, vec![put(0, Expect::Any)]),
                 order(name + 1, vec![add(1), delete(4)]),
                 order(name + 2, vec![put(1, Expect::Any), put(6, Expect::Any)]),
+                // It is refused for what was just handed in, and not remembered.
+                Order { name: None, ..order(name, vec![check(6, Expect::Absent)]) },
             ],
             Self::Retry => model.remembered().next_back().cloned().into_iter().collect(),
             Self::Rotate => {
