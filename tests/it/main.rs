@@ -13,3 +13,4 @@ mod memory;
 mod outcomes;
 mod reads;
 mod support;
+mod swarm;

@@ -1,7 +1,8 @@
 //! One crash, as data: what a failure prints, and what can be run again.
 
 use super::{
-    oracle::{Kind, Oracle, Problem, caught, cut_recovery},
+    super::laws::{Breach, Kind, Law},
+    oracle::{Oracle, Problem, caught, cut_recovery},
     session::{Machine, Start, cut},
     step::Step,
 };
@@ -42,7 +43,9 @@ pub struct Case {
 pub struct Failure {
     /// The crash.
     pub case: Case,
-    /// What was broken.
+    /// The law that was broken.
+    pub law: Law,
+    /// What that means.
     pub kind: Kind,
     /// In words.
     pub what: String,
@@ -87,15 +90,16 @@ impl Case {
         pending: Vec<String>,
         trace: Vec<String>,
     ) -> Box<Failure> {
-        let Problem { kind, what, again } = problem;
+        let Problem { breach: Breach { law, kind, what }, again } = problem;
         let case = Self { again: again.or_else(|| self.again.clone()), ..self.clone() };
-        Box::new(Failure { case, kind, what, pending, trace })
+        Box::new(Failure { case, law, kind, what, pending, trace })
     }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{:?}: {}", self.kind, self.what)?;
+        writeln!(f, "  {}", self.law)?;
         writeln!(f, "  {:?}", self.case)?;
         for (number, call) in (1..).zip(&self.trace) {
             writeln!(f, "  call {number}: {call}")?;

@@ -22,7 +22,7 @@ mod summary;
 
 pub use campaign::{Campaign, lives, trace};
 pub use case::{Case, End, Failure};
-pub use oracle::Kind;
+pub use super::laws::Kind;
 pub use session::Start;
 pub use step::Step;
 pub use summary::Summary;

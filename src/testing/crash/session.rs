@@ -1,9 +1,12 @@
 //! A run of the engine until its power is cut.
 
 use super::{
-    super::model::{Model, Order},
+    super::{
+        laws::{self, Law},
+        model::{Model, Order},
+    },
     case::End,
-    oracle::{Problem, resolve},
+    oracle::Problem,
     step::Step,
 };
 use crate::{
@@ -128,7 +131,7 @@ impl World {
         let mut session = Session { engine: None, machine, world, marks: Vec::new() };
         if session.open()? && session.take(steps)? {
             let engine = session.engine.as_ref().expect("it was left open");
-            session.world.model.compare(engine).map_err(Problem::violation)?;
+            session.world.model.compare(engine)?;
         }
         // What an engine does when it is dropped comes after the power cut.
         cut(&session.world.disk);
@@ -187,7 +190,7 @@ impl Session {
         match self.machine.open() {
             Ok(engine) => {
                 let World { model, unknown, .. } = &mut self.world;
-                *model = resolve(model, unknown, &engine)?;
+                *model = laws::prefix(model, unknown, &engine)?;
                 unknown.clear();
                 self.engine = Some(engine);
                 self.marks.push(self.world.disk.io_count());
@@ -272,7 +275,7 @@ impl Session {
             Ok(answer) => {
                 let durable = self.engine().durable_seq();
                 let agreed = self.world.model.agree(&order, &answer, durable);
-                agreed.map(|()| true).map_err(Problem::violation)
+                Ok(agreed.map(|()| true)?)
             }
             Err(error) => {
                 if let Error::Indeterminate { seq } = error {
@@ -292,7 +295,7 @@ impl Session {
         if self.world.disk.powered_off() && due {
             Ok(false)
         } else {
-            Err(Problem::violation(format!("without a reason: {error}")))
+            Err(Problem::new(Law::Healing, format!("without a reason: {error}")))
         }
     }
 }
