@@ -74,11 +74,15 @@ impl Law {
             Self::Opening => {
                 "open gives an engine or a typed error, never panics or hangs, and a refusal changes no byte"
             }
-            Self::Repeatable => "recovering what was recovered gives the same state, also when cut off",
+            Self::Repeatable => {
+                "recovering what was recovered gives the same state, also when cut off"
+            }
             Self::Damage => {
                 "damaged acknowledged data is refused or reported, never a shorter history in silence"
             }
-            Self::Healing => "after the fault ends, a fresh open succeeds and more operations succeed",
+            Self::Healing => {
+                "after the fault ends, a fresh open succeeds and more operations succeed"
+            }
         }
     }
 }
@@ -223,7 +227,10 @@ pub fn shown(shown: SeqNo, engine: &Engine) -> Result<(), Breach> {
 ///
 /// # Errors
 /// Where it differs; an error of the engine's is no breach, and given back as it is.
-pub fn snapshot(snapshot: &Snapshot, due: &BTreeMap<u32, Held>) -> Result<Result<(), Error>, Breach> {
+pub fn snapshot(
+    snapshot: &Snapshot,
+    due: &BTreeMap<u32, Held>,
+) -> Result<Result<(), Error>, Breach> {
     match super::model::records_of(snapshot) {
         Err(error) => Ok(Err(error)),
         Ok(seen) if seen == *due => Ok(Ok(())),

@@ -2,6 +2,7 @@
 //! a reference model of the engine, and a runner that crashes it at every I/O.
 
 pub mod crash;
+pub mod faults;
 pub mod laws;
 pub mod model;
 pub mod swarm;

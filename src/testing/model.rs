@@ -326,7 +326,8 @@ impl Model {
             let what = format!("the records are {seen:?} instead of {:?}", self.records);
             return Err(Breach::loss(Law::Prefix, what));
         }
-        let counted = engine.len(&NUMBERS).map_err(failed)? + engine.len(&OTHERS).map_err(failed)?;
+        let counted =
+            engine.len(&NUMBERS).map_err(failed)? + engine.len(&OTHERS).map_err(failed)?;
         if counted != seen.len() as u64 {
             let what = format!("{counted} records are counted where there are {}", seen.len());
             return Err(Breach::new(Law::Prefix, what));
@@ -362,7 +363,6 @@ impl Due {
 }
 
 /// The answer every retry gets after this one.
-#[must_use]
 pub fn again(answer: &Outcome<Vec<u8>>) -> Outcome<Vec<u8>> {
     let mut again = answer.clone();
     if let Outcome::Committed(receipt) = &mut again {

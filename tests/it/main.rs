@@ -7,6 +7,7 @@ mod crash;
 mod damage;
 mod directories;
 mod failure;
+mod faults;
 mod layers;
 #[cfg(target_os = "linux")]
 mod memory;

@@ -1,5 +1,8 @@
 //! Random simulation: many clients, everything that can go wrong, one seed each. See `steadfast::testing::swarm`.
-#![allow(clippy::disallowed_methods, reason = "the time a simulation takes is printed, and nothing is decided by it")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "the time a simulation takes is printed, and nothing is decided by it"
+)]
 
 use std::{
     sync::{
@@ -60,9 +63,24 @@ fn assert_explored(summary: &Summary) {
         assert!(met > 0, "{} was never met", trouble.name());
     }
     let kinds = [
-        "submit", "commit", "update", "poll", "wait", "forget", "get", "range", "hold a snapshot",
-        "look at a snapshot", "background step", "checkpoint", "close", "crash", "fault", "heal",
-        "set the clock", "let time pass",
+        "submit",
+        "commit",
+        "update",
+        "poll",
+        "wait",
+        "forget",
+        "get",
+        "range",
+        "hold a snapshot",
+        "look at a snapshot",
+        "background step",
+        "checkpoint",
+        "close",
+        "crash",
+        "fault",
+        "heal",
+        "set the clock",
+        "let time pass",
     ];
     for kind in kinds {
         assert!(summary.events.contains_key(kind), "no {kind}");

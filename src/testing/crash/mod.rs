@@ -20,9 +20,9 @@ mod session;
 mod step;
 mod summary;
 
+pub use super::laws::Kind;
 pub use campaign::{Campaign, lives, trace};
 pub use case::{Case, End, Failure};
-pub use super::laws::Kind;
 pub use session::Start;
 pub use step::Step;
 pub use summary::Summary;

@@ -80,21 +80,16 @@ impl History {
                 one(put(self, key, created.map_or(half, |held| held.created).into()))
             }
             Ask::Future(key) => one(put(self, key, Version::new(1 << 60).into())),
-            Ask::Delete(key) => one(Operation {
-                key: record(key),
-                expect: Expect::Any,
-                action: Action::Delete,
-            }),
+            Ask::Delete(key) => {
+                one(Operation { key: record(key), expect: Expect::Any, action: Action::Delete })
+            }
             Ask::Add(key, delta) => one(add(key, delta.into())),
             Ask::Check(key) => one(check(key, Expect::Absent)),
             Ask::PlainCheck(key) => one(check(key, Expect::Present)),
             Ask::Batch(key) => {
                 let next = |n| key.wrapping_add(n);
-                let delete = Operation {
-                    key: record(next(1)),
-                    expect: Expect::Any,
-                    action: Action::Delete,
-                };
+                let delete =
+                    Operation { key: record(next(1)), expect: Expect::Any, action: Action::Delete };
                 let operations = vec![
                     put(self, key, Expect::Any),
                     delete,

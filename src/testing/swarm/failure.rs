@@ -57,7 +57,10 @@ impl Plan {
     pub fn test(&self) -> String {
         let seed = self.seed;
         let run = format!("{self:?}.run().unwrap();").replace('\n', "\n    ");
-        format!("#[test]\nfn plan_{seed}() {{\n    {}\n    {run}\n}}", Self::USE.replace('\n', "\n    "))
+        format!(
+            "#[test]\nfn plan_{seed}() {{\n    {}\n    {run}\n}}",
+            Self::USE.replace('\n', "\n    ")
+        )
     }
 }
 

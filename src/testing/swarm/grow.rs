@@ -28,9 +28,7 @@ impl Luck<'_> {
     /// A number below `end`, which is not 0.
     fn below(&mut self, end: u64) -> u64 {
         match self {
-            Self::Bytes(bytes) if end <= 256 => {
-                u64::from(bytes.next().copied().unwrap_or(0)) % end
-            }
+            Self::Bytes(bytes) if end <= 256 => u64::from(bytes.next().copied().unwrap_or(0)) % end,
             _ => self.number() % end,
         }
     }

@@ -67,8 +67,7 @@ impl Struck {
 
     /// Whether it was met for the first time just now.
     fn is_new(&mut self, disk: &SimDisk) -> bool {
-        let made =
-            if self.trouble.strikes_changes() { disk.io_count() } else { disk.read_count() };
+        let made = if self.trouble.strikes_changes() { disk.io_count() } else { disk.read_count() };
         let new = !self.met && made >= self.call;
         self.met |= new;
         new
@@ -364,7 +363,7 @@ impl Run {
             self.disk.crash_at(u64::MAX);
             self.power_on(armed)?;
         }
-        self.heal(AFTERWARDS)?;
+        self.heal(0)?;
         self.must_open()?;
         self.go_on(AFTERWARDS)?;
         let orders: Vec<_> = self.history.orders.iter().rev().take(REPEATED).cloned().collect();

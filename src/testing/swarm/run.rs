@@ -273,8 +273,7 @@ impl Run {
         };
         let until = if from < model::OTHERS_FROM { model::OTHERS_FROM } else { u32::MAX };
         let records = self.mirror.durable().records().range(from..until);
-        let mut due: Vec<_> =
-            records.map(|(key, held)| (*key, held.value, held.version)).collect();
+        let mut due: Vec<_> = records.map(|(key, held)| (*key, held.value, held.version)).collect();
         if backwards {
             due.reverse();
         }
