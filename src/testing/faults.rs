@@ -137,7 +137,7 @@ impl Script {
             ),
             script(
                 "recovery from within a checkpoint",
-                and(&[crash(12, Stop::Damage(5)), Event::Checkpoint]),
+                and(&[crash(12, Stop::Seeded(5)), Event::Checkpoint]),
                 &look,
             ),
         ]
@@ -178,7 +178,7 @@ impl Script {
         events.push(Event::Fault { trouble, after, forever });
         events.extend_from_slice(&self.under);
         if cut {
-            let stop = Stop::Damage(after.into());
+            let stop = Stop::Seeded(after.into());
             events.push(Event::Crash { after: 0, stop, hurdles: [None, None], twice: true });
         }
         events.push(Event::Heal);

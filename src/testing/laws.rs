@@ -4,10 +4,7 @@
 //! [`Model::agree`] and [`Due::check`](super::model::Due::check) hold every answer against them.
 
 use super::model::{Action, Held, Model, Operation, Order, records};
-use crate::{
-    Engine, Error, ErrorKind, Expect, RecoveryReport, SeqNo, Snapshot,
-    disk::{SimDisk, is_power_off},
-};
+use crate::{Engine, Error, ErrorKind, Expect, RecoveryReport, SeqNo, Snapshot, disk::SimDisk};
 use serde::Serialize;
 use std::{
     collections::BTreeMap,
@@ -331,10 +328,4 @@ pub fn commit(model: &mut Model, engine: &Engine, order: &Order) -> Result<(), B
     let answer =
         answer.map_err(|error| Breach::new(Law::Healing, format!("{order:?}: {error}")))?;
     model.agree(order, &answer, engine.durable_seq())
-}
-
-/// Whether the simulated power being off is what an error of the system's says.
-#[must_use]
-pub fn says_power_off(error: &Error) -> bool {
-    matches!(error, Error::Io { source, .. } if is_power_off(source))
 }

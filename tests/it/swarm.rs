@@ -57,6 +57,7 @@ fn assert_explored(summary: &Summary) {
     assert!(summary.recovery_crashes > 0, "no recovery was cut off");
     assert!(summary.torn_tails > 0, "no torn tail was ever seen");
     assert!(summary.in_doubt > 0 && summary.found_carried_out > 0, "nothing was in doubt");
+    assert!(summary.damages > summary.damages_told && summary.damages_told > 0);
     assert!(summary.failed_openings > 0 && summary.failed_syncs > 0 && summary.healings > 0);
     for trouble in Trouble::KINDS {
         let met = summary.faults.get(trouble.name()).copied().unwrap_or(0);
@@ -79,6 +80,7 @@ fn assert_explored(summary: &Summary) {
         "crash",
         "fault",
         "heal",
+        "damage",
         "set the clock",
         "let time pass",
     ];

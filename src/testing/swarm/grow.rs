@@ -1,6 +1,6 @@
 //! Plans from a seed or from bytes.
 
-use super::plan::{Ask, Event, Hurdle, Plan, Stop, Trouble};
+use super::plan::{Ask, Event, Hurdle, Plan, Rot, Stop, Trouble};
 use crate::disk::{Entropy, SimEntropy};
 
 /// The longest plan that comes of bytes, in events.
@@ -116,7 +116,7 @@ impl Taste {
             (_, 3) => Stop::KeepAll,
             (_, 4) => Stop::KeepOne(luck.below(256) as u8),
             (_, 5) => Stop::LoseOne(luck.below(256) as u8),
-            _ => Stop::Damage(luck.number()),
+            _ => Stop::Seeded(luck.number()),
         }
     }
 
@@ -151,6 +151,20 @@ impl Taste {
         Event::Crash { after, stop, hurdles: [first, second], twice: luck.one_in(4) }
     }
 
+    fn damage(&self, luck: &mut Luck<'_>) -> Event {
+        let file = luck.below(16) as u8;
+        // Most of what there is stands near the beginning.
+        let within = luck.pick(&[128, 4 << 10, 16 << 10, 64 << 10]);
+        let offset = luck.below(within) as u32;
+        let rot = match luck.below(8) {
+            0 => Rot::Zero,
+            1 => Rot::Unreadable,
+            2 => Rot::Shorter,
+            _ => Rot::Flip(luck.below(8) as u8),
+        };
+        Event::Damage { file, offset, rot }
+    }
+
     /// An event without lasting consequences.
     fn event(&self, luck: &mut Luck<'_>) -> Event {
         let client = luck.below(self.clients) as u8;
@@ -168,8 +182,9 @@ impl Taste {
             10 => Event::Hold,
             11 => Event::Look { snapshot: ticket, keep: luck.one_in(2) },
             12 | 13 => Event::Step,
-            14 => match luck.below(3) {
-                0 => Event::Close,
+            14 => match luck.below(6) {
+                0 | 1 => Event::Close,
+                2 => self.damage(luck),
                 _ => Event::Checkpoint,
             },
             _ => match luck.below(2) {

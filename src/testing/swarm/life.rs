@@ -6,7 +6,7 @@ use super::{
         laws::{self, Breach, Law},
     },
     mirror::Flight,
-    plan::{Ask, Hurdle, Stop, Trouble},
+    plan::{Ask, Hurdle, Rot, Stop, Trouble},
     run::{AFTERWARDS, Armed, Open, Run},
 };
 use crate::{
@@ -329,6 +329,38 @@ impl Run {
             Err(error) => self.excuse(&error, || "closing".to_owned())?,
         }
         Ok(())
+    }
+
+    /// Damages a copy of a database that was closed, and opens it (law 8).
+    pub(super) fn damage(&mut self, file: u8, offset: u64, rot: Rot) -> Result<(), Breach> {
+        if !self.troubles.is_empty() || self.armed.is_some() {
+            return Ok(());
+        }
+        self.close()?;
+        let files = self.disk.files();
+        if !self.closed || files.is_empty() {
+            return Ok(());
+        }
+        let copy = self.disk.snapshot();
+        let (name, bytes) = &files[usize::from(file) % files.len()];
+        let offset = offset % bytes.max(&1);
+        let damaged = match rot {
+            Rot::Flip(bit) => copy.flip_bit(name, offset, bit),
+            Rot::Zero => copy.zero_sector(name, offset),
+            Rot::Unreadable => copy.make_unreadable(name, offset),
+            Rot::Shorter => copy.truncate(name, offset),
+        };
+        damaged.map_err(|error| Breach::new(Law::Damage, format!("damaging {name}: {error}")))?;
+        self.summary.damages += 1;
+        let entropy = SimEntropy::new(!self.plan.seed);
+        let opened = laws::opening(&copy, || self.open_engine(&copy, &entropy))?;
+        self.summary.damages_told += u64::from(opened.is_err());
+        let unreadable = rot == Rot::Unreadable;
+        if unreadable && opened.as_ref().is_err_and(|error| error.kind() == ErrorKind::Io) {
+            return Ok(());
+        }
+        let told = laws::damage(self.mirror.durable(), opened);
+        told.map_err(|breach| Breach { what: format!("{name}: {}", breach.what), ..breach })
     }
 
     /// Mends everything (law 9): an engine that takes no more writes is opened again, and `count` operations succeed.

@@ -24,7 +24,7 @@ mod shrink;
 mod summary;
 
 pub use failure::Failure;
-pub use plan::{Ask, Event, Hurdle, Plan, Stop, Trouble};
+pub use plan::{Ask, Event, Hurdle, Plan, Rot, Stop, Trouble};
 pub use summary::Summary;
 
 /// How many plans may be run to make one small.

@@ -113,6 +113,15 @@ pub enum Event {
         /// Whether every later call meets it, too.
         forever: bool,
     },
+    /// The engine is closed, and a copy of the disk is damaged and opened.
+    Damage {
+        /// Which file.
+        file: u8,
+        /// Where in the file.
+        offset: u32,
+        /// How.
+        rot: Rot,
+    },
     /// All that went wrong is mended. An engine that takes no more writes is opened again.
     Heal,
     /// The clock is set forwards or back.
@@ -181,6 +190,19 @@ pub enum Hurdle {
     },
 }
 
+/// What happens to a medium.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rot {
+    /// A bit, 0 to 7, is turned over.
+    Flip(u8),
+    /// A sector becomes zeros.
+    Zero,
+    /// A sector can't be read.
+    Unreadable,
+    /// The file ends here.
+    Shorter,
+}
+
 /// How a machine stops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stop {
@@ -195,7 +217,7 @@ pub enum Stop {
     /// The power is cut, and of what is pending all but this unit, modulo their number, reaches the disk.
     LoseOne(u8),
     /// The power is cut, and each pending unit meets a fate picked by this seed; see [`Choice::Seeded`].
-    Damage(u64),
+    Seeded(u64),
 }
 
 impl Stop {
@@ -209,7 +231,7 @@ impl Stop {
             Self::KeepAll => Choice::All,
             Self::KeepOne(one) => Choice::Only(unit(one)),
             Self::LoseOne(one) => Choice::AllBut(unit(one)),
-            Self::Damage(seed) => Choice::Seeded(seed),
+            Self::Seeded(seed) => Choice::Seeded(seed),
         })
     }
 }
@@ -294,6 +316,7 @@ impl Event {
             Self::Close => "close",
             Self::Crash { .. } => "crash",
             Self::Fault { .. } => "fault",
+            Self::Damage { .. } => "damage",
             Self::Heal => "heal",
             Self::SetClock { .. } => "set the clock",
             Self::Pass { .. } => "let time pass",
@@ -325,7 +348,7 @@ impl fmt::Debug for Plan {
 impl Plan {
     /// The names that a printed plan needs.
     pub const USE: &str = "#[allow(unused_imports)]
-use steadfast::testing::{Lie, swarm::{Ask::*, Event::*, Hurdle::*, Plan, Stop::*, Trouble::*}};";
+use steadfast::testing::{Lie, swarm::{Ask::*, Event::*, Hurdle::*, Plan, Rot::*, Stop::*, Trouble::*}};";
 
     /// The plan with nothing in it.
     #[must_use]

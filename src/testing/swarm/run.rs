@@ -143,6 +143,7 @@ impl Run {
                 self.arm(after, Armed { stop, hurdles, twice })?;
             }
             Event::Fault { trouble, after, forever } => self.begin(trouble, after, forever),
+            Event::Damage { file, offset, rot } => self.damage(file, offset.into(), rot)?,
             Event::Heal => self.heal(12)?,
             Event::SetClock { seconds } => {
                 let jump = i64::from(seconds).saturating_mul(1_000_000_000);

@@ -38,6 +38,10 @@ pub struct Summary {
     pub faults: BTreeMap<&'static str, u64>,
     /// Syncs that failed, lost what they should have made durable, and succeeded the next time.
     pub failed_syncs: u64,
+    /// Copies of closed databases that were damaged.
+    pub damages: u64,
+    /// Of those, the ones that were refused; the others were whole all the same.
+    pub damages_told: u64,
     /// Times all faults ended and more operations succeeded.
     pub healings: u64,
     /// Events, by kind.
@@ -82,6 +86,8 @@ impl AddAssign<&Self> for Summary {
         self.in_doubt += other.in_doubt;
         self.found_carried_out += other.found_carried_out;
         self.failed_syncs += other.failed_syncs;
+        self.damages += other.damages;
+        self.damages_told += other.damages_told;
         self.healings += other.healings;
         self.refusals += other.refusals;
         self.losses += other.losses;
@@ -116,8 +122,15 @@ impl fmt::Display for Summary {
         )?;
         writeln!(
             f,
-            "  {} in doubt, {} found carried out, {} failed syncs, {} healings, faults {:?}",
-            self.in_doubt, self.found_carried_out, self.failed_syncs, self.healings, self.faults
+            "  {} in doubt, {} found carried out, {} failed syncs, {} healings, {} of {} damages told, \
+             faults {:?}",
+            self.in_doubt,
+            self.found_carried_out,
+            self.failed_syncs,
+            self.healings,
+            self.damages_told,
+            self.damages,
+            self.faults
         )?;
         write!(
             f,
