@@ -90,7 +90,7 @@ impl Script {
             commit(Ask::Put(0)),
             commit(Ask::Insert(0)),
             Event::Checkpoint,
-            commit(Ask::Large(1, 40)),
+            commit(Ask::Large(1, 6)),
             commit(Ask::Batch(2)),
         ];
         let and = |more: &[Event]| [&some[..], more].concat();

@@ -13,14 +13,14 @@ use std::{
     time::Instant,
 };
 use steadfast::testing::{
-    Lie,
+    Entropy, Lie, SimEntropy,
     laws::Law,
     swarm::{self, Event, Failure, Plan, Summary, Trouble},
 };
 
 /// How many seeds: more of them with `STEADFAST_SEEDS=100000 cargo test --release --test it swarm`.
 fn seeds() -> u64 {
-    std::env::var("STEADFAST_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(200)
+    std::env::var("STEADFAST_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(2_000)
 }
 
 /// Runs seeds on two threads, until some have failed.
@@ -119,15 +119,15 @@ fn every_byte_string_is_a_plan() {
     assert_eq!(Plan::from_bytes(&[]).run().unwrap().crashes, 0);
     let mut total = Summary::default();
     for seed in 0u64..60 {
-        let bytes: Vec<u8> = (0..300u64)
-            .map(|n| (n.wrapping_add(seed << 32).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40) as u8)
-            .collect();
+        let entropy = SimEntropy::new(seed);
+        let bytes: Vec<u8> =
+            (0..40).flat_map(|_| entropy.random().unwrap().to_le_bytes()).collect();
         let plan = Plan::from_bytes(&bytes);
         assert_eq!(plan, Plan::from_bytes(&bytes));
         total += &plan.run().unwrap_or_else(|failure| panic!("{}", failure.shrink(500)));
     }
     println!("{total}");
-    assert!(total.crashes > 0 && total.recovery_crashes > 0);
+    assert!(total.crashes_in_calls > 0 && total.recovery_crashes > 0 && total.reads > 0);
 }
 
 /// Tests that can't fail prove nothing, and a failure of a thousand events explains nothing.

@@ -96,6 +96,42 @@ impl Case {
     }
 }
 
+impl Failure {
+    /// The failure of the same law with the fewest steps that leaving steps out leads to. Without them other calls are
+    /// made, so the crash is looked for at each. A failure that is not seen again by its case stays as it is.
+    #[must_use]
+    pub fn shrink(&self) -> Self {
+        let mut best = self.clone();
+        let mut place = 0;
+        while place < best.case.steps.len() {
+            let mut steps = best.case.steps.clone();
+            steps.remove(place);
+            match best.case.with(steps).any_crash(self.law) {
+                Some(failure) => best = failure,
+                None => place += 1,
+            }
+        }
+        best
+    }
+}
+
+impl Case {
+    fn with(&self, steps: Vec<Step>) -> Self {
+        Self { steps, ..self.clone() }
+    }
+
+    /// The first crash, ending as this one does, that breaks a law.
+    fn any_crash(&self, law: Law) -> Option<Failure> {
+        let calls = caught(|| {
+            let ended = self.start.world(self.seed)?.lying(self.lie).run(&self.steps, None)?;
+            Ok(ended.marks.last().copied().unwrap_or(0))
+        });
+        let cases = (1..=calls.ok()? + 1).map(|crash_at| Self { crash_at, ..self.clone() });
+        let failures = cases.filter_map(|case| case.run().err());
+        failures.map(|failure| *failure).find(|failure| failure.law == law)
+    }
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{:?}: {}", self.kind, self.what)?;

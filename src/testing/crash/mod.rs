@@ -11,7 +11,8 @@
 //! 5. versions grow; more operations succeed; after closing, it opens as closed, with all of that still there;
 //! 6. the same state comes of a recovery that is itself cut off, at each of its I/Os.
 //!
-//! What failed is a [`Failure`], which prints the [`Case`] that [`Case::run`] runs again.
+//! What failed is a [`Failure`], which names the [law](super::laws) and prints the [`Case`] that [`Case::run`] runs again;
+//! [`Failure::shrink`] leaves steps out.
 
 mod campaign;
 mod case;
