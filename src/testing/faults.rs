@@ -86,7 +86,7 @@ impl Script {
         let submit = |ask| Event::Submit { client: 0, ask };
         let wait = Event::Wait { client: 0, ticket: 0 };
         let crash = |after, stop| Event::Crash { after, stop, hurdles: [None, None], twice: false };
-        let some = vec![
+        let some = [
             commit(Ask::Put(0)),
             commit(Ask::Insert(0)),
             Event::Checkpoint,

@@ -159,3 +159,46 @@ fn a_lying_disk_is_found_out_and_the_plan_shrunk() {
         assert!(small.plan.events.iter().any(|event| matches!(event, Event::Crash { .. })));
     }
 }
+
+/// What a failure prints goes into a test as it stands.
+#[test]
+fn a_printed_plan_is_rust() {
+    #[rustfmt::skip]
+    use steadfast::testing::swarm::{Ask::*, Event::*, Hurdle::*, Rot::*, Stop::*, Trouble::*};
+    let plan = Plan {
+        seed: 3,
+        lie: None,
+        log_limit_bytes: 1048576,
+        memtable_limit_bytes: 65536,
+        clock_step_nanos: 1000,
+        events: vec![
+            Commit { ask: Swap(0) },
+            Submit { client: 3, ask: Add(1, -3) },
+            Update { key: 2, delta: 5 },
+            Fault { trouble: ShortWrite(512), after: 7, forever: true },
+            Look { snapshot: 0, keep: false },
+            Heal,
+            Damage { file: 2, offset: 4100, rot: Flip(3) },
+            Crash {
+                after: 3,
+                stop: Kill,
+                hurdles: [Some(Cut { after: 9, stop: Seeded(18446744073709551615) }), None],
+                twice: true,
+            },
+            Crash {
+                after: 0,
+                stop: KeepOne(1),
+                hurdles: [Some(Fails { trouble: ReadError, after: 1 }), None],
+                twice: false,
+            },
+            SetClock { seconds: -60 },
+        ],
+    };
+    plan.run().unwrap();
+    let dense = |text: &str| text.replace(|c: char| c.is_whitespace() || c == ',', "");
+    let (source, printed) = (dense(include_str!("swarm.rs")), format!("{plan:?}"));
+    assert!(source.contains(&dense(&printed)), "{printed}");
+    let test = plan.test();
+    assert!(test.contains("#[test]") && test.contains("use steadfast::testing::"), "{test}");
+    assert!(dense(&test).contains(&dense(&printed)));
+}

@@ -5,9 +5,9 @@ use super::{
         laws::{Breach, Law},
         model::{self, Action, Operation, Order},
     },
+    event::Ask,
     mirror::{Asked, Expected, Mirror, Way},
-    plan::Ask,
-    run::{Open, Run},
+    run::Run,
 };
 use crate::{
     Abort, Engine, Error, Expect, IdempotencyKey, OutOfBounds, Outcome, Rejection, Ticket, Version,
@@ -166,7 +166,7 @@ impl Run {
 
     /// Commits an order and checks the answer.
     pub(super) fn commit(&mut self, order: Order, way: Way) -> Result<bool, Breach> {
-        let Some(Open { engine, .. }) = &self.open else { return Ok(false) };
+        let Some(engine) = &self.open else { return Ok(false) };
         let mut asked = self.asked(order);
         let in_flight = self.mirror.is_in_flight(&asked.order);
         let answer = match way {
@@ -193,7 +193,7 @@ impl Run {
 
     /// Hands an order in and keeps the ticket.
     pub(super) fn submit(&mut self, client: u8, order: Order) -> Result<(), Breach> {
-        let Some(Open { engine, .. }) = &self.open else { return Ok(()) };
+        let Some(engine) = &self.open else { return Ok(()) };
         let asked = self.asked(order);
         let ticket = engine.submit(asked.order.request());
         let durable = engine.durable_seq();

@@ -1,6 +1,9 @@
 //! Plans from a seed or from bytes.
 
-use super::plan::{Ask, Event, Hurdle, Plan, Rot, Stop, Trouble};
+use super::{
+    event::{Ask, Event, Hurdle, Rot, Stop, Trouble},
+    plan::Plan,
+};
 use crate::disk::{Entropy, SimEntropy};
 
 /// The longest plan that comes of bytes, in events.

@@ -1,77 +1,26 @@
-//! How a machine stops, comes up again, begins to fail, and is mended.
+//! How a machine stops, comes up again, and is mended.
 
 use super::{
     super::{
         crash::End,
         laws::{self, Breach, Law},
     },
+    event::{Ask, Hurdle, Rot, Stop, Trouble},
     mirror::Flight,
-    plan::{Ask, Hurdle, Rot, Stop, Trouble},
-    run::{AFTERWARDS, Armed, Open, Run},
+    run::{AFTERWARDS, Armed, Run},
+    trouble::Struck,
 };
 use crate::{
     Background, Engine, Error, ErrorKind, RecoveryReport, Verdict,
-    disk::{Effect, Fault, Repeat, SimDisk, SimEntropy},
+    disk::{SimDisk, SimEntropy},
 };
-use std::io;
 
 /// How many of the requests ever made are repeated after everything.
 const REPEATED: usize = 200;
 
-/// Something that goes wrong, and whether it was met.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Struck {
-    trouble: Trouble,
-    forever: bool,
-    /// The call that is the first to meet it.
-    call: u64,
-    met: bool,
-}
-
 /// Cuts the power now.
 pub(super) fn cut(disk: &SimDisk) {
     disk.crash_at(disk.io_count() + 1);
-}
-
-impl Struck {
-    /// Lets a disk fail like this.
-    fn plan(trouble: Trouble, after: u16, forever: bool, disk: &SimDisk) -> Self {
-        let made = if trouble.strikes_changes() { disk.io_count() } else { disk.read_count() };
-        let call = made + 1 + u64::from(after);
-        let kind = |kind| Effect::Error(kind);
-        let few = |bytes: u16| Effect::Short(usize::from(bytes.max(if forever { 512 } else { 1 })));
-        let (effect, forever) = match trouble {
-            Trouble::WriteError | Trouble::ReadError => (kind(io::ErrorKind::Other), forever),
-            Trouble::Full => (kind(io::ErrorKind::StorageFull), forever),
-            // A call that is interrupted for ever is made for ever.
-            Trouble::WriteInterrupted | Trouble::ReadInterrupted => {
-                (kind(io::ErrorKind::Interrupted), false)
-            }
-            Trouble::ShortWrite(bytes) | Trouble::ShortRead(bytes) => (few(bytes), forever),
-            Trouble::ReadOnly => (kind(io::ErrorKind::ReadOnlyFilesystem), true),
-            Trouble::Capacity(more) => {
-                let used: u64 = disk.files().iter().map(|(_, bytes)| bytes).sum();
-                disk.set_capacity(Some(used + u64::from(more) * 512));
-                return Self { trouble, forever: true, call: u64::MAX, met: false };
-            }
-        };
-        let repeat = if forever { Repeat::Forever } else { Repeat::Once };
-        let fault = Fault { call, effect, repeat };
-        if trouble.strikes_changes() {
-            disk.inject(fault);
-        } else {
-            disk.inject_read(fault);
-        }
-        Self { trouble, forever, call, met: false }
-    }
-
-    /// Whether it was met for the first time just now.
-    fn is_new(&mut self, disk: &SimDisk) -> bool {
-        let made = if self.trouble.strikes_changes() { disk.io_count() } else { disk.read_count() };
-        let new = !self.met && made >= self.call;
-        self.met |= new;
-        new
-    }
 }
 
 impl Run {
@@ -86,12 +35,6 @@ impl Run {
         self.disk.crash_at(self.disk.io_count() + u64::from(after));
         self.armed = Some(armed);
         Ok(())
-    }
-
-    /// Something begins to go wrong.
-    pub(super) fn begin(&mut self, trouble: Trouble, after: u16, forever: bool) {
-        let struck = Struck::plan(trouble, after, forever, &self.disk);
-        self.troubles.push(struck);
     }
 
     /// After every event: notes what was met, and brings a machine that stopped up again.
@@ -109,36 +52,6 @@ impl Run {
         self.power_on(armed)
     }
 
-    fn note(&mut self, struck: &mut Struck) {
-        if struck.is_new(&self.disk) {
-            self.met(struck.trouble);
-            let call = self.disk.trace().get(struck.call as usize - 1).cloned().unwrap_or_default();
-            let lost = call.starts_with("sync ") && call.contains("failed");
-            if struck.trouble.strikes_changes() && lost && !call.contains("Interrupted") {
-                self.summary.failed_syncs += 1;
-            }
-        }
-    }
-
-    fn met(&mut self, trouble: Trouble) {
-        *self.summary.faults.entry(trouble.name()).or_default() += 1;
-    }
-
-    /// An error may say that files could not grow.
-    pub(super) fn out_of_room(&mut self, error: &Error) {
-        if error.kind() == ErrorKind::Io {
-            return;
-        }
-        for place in 0..self.troubles.len() {
-            let struck = &mut self.troubles[place];
-            if matches!(struck.trouble, Trouble::Capacity(_)) && !struck.met {
-                struck.met = true;
-                let trouble = struck.trouble;
-                self.met(trouble);
-            }
-        }
-    }
-
     /// Takes the disk as it is after a stop, and turns the machine on again. What goes wrong for ever goes on.
     fn turn_on(&mut self, stop: Stop) {
         let next = match stop.end(self.disk.pending_units()) {
@@ -154,13 +67,7 @@ impl Run {
         }
         cut(&self.disk);
         self.disk = next;
-        self.troubles.retain(|struck| struck.forever);
-        for struck in &mut self.troubles {
-            if !matches!(struck.trouble, Trouble::Capacity(_)) {
-                let met = struck.met;
-                *struck = Struck { met, ..Struck::plan(struck.trouble, 0, true, &self.disk) };
-            }
-        }
+        self.go_on_failing();
     }
 
     /// The process ends with its clients, and the machine comes up again.
@@ -206,7 +113,7 @@ impl Run {
         self.check_verdict(&report, undisturbed)?;
         let (flights, there) = self.mirror.recovered(&engine)?;
         self.summary.found_carried_out += there as u64;
-        self.open = Some(Open { engine });
+        self.open = Some(engine);
         self.repeat(flights)?;
         Ok(true)
     }
@@ -265,16 +172,6 @@ impl Run {
         Ok(Err(struck.is_some()))
     }
 
-    /// Ends what a hurdle began; other troubles go on.
-    fn mend(&mut self) {
-        self.disk.clear_faults();
-        self.disk.set_capacity(None);
-        for struck in &mut self.troubles {
-            let met = struck.met;
-            *struck = Struck { met, ..Struck::plan(struck.trouble, 0, struck.forever, &self.disk) };
-        }
-    }
-
     /// Recovers a copy, with nothing in the way: what must come of the disk itself.
     fn recover_a_copy(&mut self) -> Result<RecoveryReport, Breach> {
         let copy = self.disk.snapshot();
@@ -318,7 +215,7 @@ impl Run {
 
     /// Closes the engine. Everybody has their answer then.
     pub(super) fn close(&mut self) -> Result<(), Breach> {
-        let Some(Open { engine }) = self.open.take() else { return Ok(()) };
+        let Some(engine) = self.open.take() else { return Ok(()) };
         let twin = engine.clone();
         let closed = engine.close();
         self.mirror.observe(twin.durable_seq())?;
@@ -404,7 +301,7 @@ impl Run {
         }
         self.close()?;
         self.must_open()?;
-        let Some(Open { engine }) = &self.open else { return Ok(()) };
+        let Some(engine) = &self.open else { return Ok(()) };
         self.mirror.durable().compare(engine)?;
         self.held.clear();
         cut(&self.disk);

@@ -14,6 +14,7 @@
 //! ```
 
 mod ask;
+mod event;
 mod failure;
 mod grow;
 mod life;
@@ -22,9 +23,11 @@ mod plan;
 mod run;
 mod shrink;
 mod summary;
+mod trouble;
 
+pub use event::{Ask, Event, Hurdle, Rot, Stop, Trouble};
 pub use failure::Failure;
-pub use plan::{Ask, Event, Hurdle, Plan, Rot, Stop, Trouble};
+pub use plan::Plan;
 pub use summary::Summary;
 
 /// How many plans may be run to make one small.

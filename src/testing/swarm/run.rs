@@ -6,11 +6,12 @@ use super::{
         model::{self, Held, Model, keyspace},
     },
     ask::{History, Promise, record},
+    event::{Ask, Event, Hurdle, Stop},
     failure::Failure,
-    life::Struck,
     mirror::{Mirror, Way},
-    plan::{Ask, Event, Hurdle, Plan, Stop},
+    plan::Plan,
     summary::Summary,
+    trouble::Struck,
 };
 use crate::{
     Engine, Error, ErrorKind, Snapshot,
@@ -25,12 +26,6 @@ use std::{
 const BEGIN_NANOS: u64 = 1_700_000_000_000_000_000;
 /// Operations that must succeed when all is over.
 pub(super) const AFTERWARDS: u64 = 100;
-
-/// An open engine.
-#[derive(Debug)]
-pub(super) struct Open {
-    pub engine: Engine,
-}
 
 /// A stop of the machine that is due.
 #[derive(Debug)]
@@ -47,7 +42,7 @@ pub(super) struct Run {
     pub disk: SimDisk,
     pub clock: SimClock,
     pub entropy: SimEntropy,
-    pub open: Option<Open>,
+    pub open: Option<Engine>,
     pub mirror: Mirror,
     pub history: History,
     pub clients: [Vec<Promise>; 8],
@@ -203,13 +198,13 @@ impl Run {
 
     /// The engine, of which the caller knows that it is open.
     fn engine(&self) -> &Engine {
-        &self.open.as_ref().expect("an engine is open").engine
+        self.open.as_ref().expect("an engine is open")
     }
 
     /// Takes in what became durable.
     pub(super) fn look_around(&mut self) -> Result<(), Breach> {
         match &self.open {
-            Some(Open { engine }) => self.mirror.observe(engine.durable_seq()),
+            Some(engine) => self.mirror.observe(engine.durable_seq()),
             None => Ok(()),
         }
     }

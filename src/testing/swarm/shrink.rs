@@ -1,8 +1,9 @@
 //! Making a plan that fails small.
 
 use super::{
+    event::{Ask, Event, Stop},
     failure::Failure,
-    plan::{Ask, Event, Plan, Stop},
+    plan::Plan,
 };
 
 impl Failure {
