@@ -12,14 +12,17 @@
 //! | [`kills`] | kills real processes |
 
 pub mod crash;
+pub mod faults;
 pub mod fuzz;
 pub mod kills;
+pub mod laws;
 pub mod log;
 mod luck;
 pub mod model;
 pub mod reseal;
 pub mod rot;
 pub mod service;
+pub mod swarm;
 
 #[cfg(steadfast_canary)]
 pub use crate::base::canary;

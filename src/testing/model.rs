@@ -3,14 +3,19 @@
 //! The model decides on its own. From the engine it takes only what it can't know, the numbers of entries, and checks
 //! that they grow.
 
+use super::laws::{Breach, Law};
 use crate::{
     Engine, Error, Expect, IdempotencyKey, Keyspace, Outcome, Rejection, Request, SeqNo, Snapshot,
     Version,
 };
 use std::collections::BTreeMap;
 
-/// Where the records of the model live.
+/// Where the records of the model live, but for those from [`OTHERS_FROM`] on.
 pub const NUMBERS: Keyspace<u32, i64> = Keyspace::new("numbers");
+/// Where those live.
+pub const OTHERS: Keyspace<u32, i64> = Keyspace::new("others");
+/// Keys from this one on are of the second keyspace.
+pub const OTHERS_FROM: u32 = 1_000;
 
 /// A request, as plain data.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,6 +81,26 @@ pub enum Decision {
     Unmet(Option<Version>),
     /// A sum would leave its bounds; this is what would be added to.
     OutOfBounds(i64),
+    /// The key was used for something else.
+    Reused,
+}
+
+/// The answer that is due to an order.
+#[derive(Clone, Debug)]
+pub enum Due {
+    /// A receipt.
+    Receipt {
+        /// With this number, where that is known.
+        seq: Option<SeqNo>,
+        /// Whether an earlier delivery was carried out.
+        replayed: bool,
+    },
+    /// A refusal that says this.
+    Refusal(Decision),
+    /// The very answer that was given before.
+    Same(Outcome<Vec<u8>>),
+    /// The error that says that the key was used for something else.
+    Reused,
 }
 
 /// What is remembered under a key.
@@ -106,12 +131,13 @@ impl Order {
     pub fn request(&self) -> Request<Vec<u8>> {
         let mut request = self.idempotency_key().map_or_else(Request::unkeyed, Request::new);
         for &Operation { key, expect, action } in &self.operations {
+            let keyspace = keyspace(key);
             request = match action {
-                Action::Check => request.check(&NUMBERS, &key, expect),
-                Action::Put(value) => request.put(&NUMBERS, &key, &value, expect),
-                Action::Delete => request.delete(&NUMBERS, &key, expect),
+                Action::Check => request.check(keyspace, &key, expect),
+                Action::Put(value) => request.put(keyspace, &key, &value, expect),
+                Action::Delete => request.delete(keyspace, &key, expect),
                 Action::Add { delta, bounds } => {
-                    request.add_expecting(&NUMBERS, &key, delta, bounds.0..=bounds.1, expect)
+                    request.add_expecting(keyspace, &key, delta, bounds.0..=bounds.1, expect)
                 }
             };
         }
@@ -125,7 +151,8 @@ impl Order {
     }
 
     /// The result, which differs from key to key and has no zeros in it.
-    pub(super) fn result(&self) -> Vec<u8> {
+    #[must_use]
+    pub fn result(&self) -> Vec<u8> {
         let first = self.name.unwrap_or(7);
         (0..self.result_bytes as u64).map(|place| ((first + place) % 251 + 1) as u8).collect()
     }
@@ -150,14 +177,11 @@ impl Model {
     }
 
     /// What must become of an order now.
-    ///
-    /// # Panics
-    /// When the order reuses a key for something else, which is not modelled.
     #[must_use]
     pub fn decide(&self, order: &Order) -> Decision {
         if let Some((first, _)) = order.name.and_then(|name| self.window.get(&name)) {
-            assert_eq!(first, order, "one key, one order");
-            return Decision::Remembered;
+            let same = first.operations == order.operations;
+            return if same { Decision::Remembered } else { Decision::Reused };
         }
         let there =
             |operation: &Operation| self.records.get(&operation.key).map(|record| record.version);
@@ -194,8 +218,32 @@ impl Model {
         match self.decide(order) {
             Decision::Commit => true,
             Decision::Unmet(_) | Decision::OutOfBounds(_) => order.name.is_some(),
-            Decision::Remembered | Decision::Conflict(_) => false,
+            Decision::Remembered | Decision::Conflict(_) | Decision::Reused => false,
         }
+    }
+
+    /// The answer an order must get now.
+    #[must_use]
+    pub fn due(&self, order: &Order) -> Due {
+        let told = order.name.and_then(|name| self.window.get(&name)).map(|(_, told)| told);
+        match (self.decide(order), told) {
+            (Decision::Reused, _) => Due::Reused,
+            (Decision::Remembered, Some(Told::Answer(answer))) => Due::Same(answer.clone()),
+            (Decision::Remembered, Some(Told::Committed(seq))) => {
+                Due::Receipt { seq: Some(*seq), replayed: true }
+            }
+            (Decision::Remembered, Some(Told::Refused(decision))) => Due::Refusal(decision.clone()),
+            (Decision::Remembered | Decision::Commit, _) => {
+                Due::Receipt { seq: None, replayed: false }
+            }
+            (refused, _) => Due::Refusal(refused),
+        }
+    }
+
+    /// Whether an entry may have this number: it is above all that are taken.
+    #[must_use]
+    pub fn is_free(&self, seq: SeqNo) -> bool {
+        seq > self.last.max(self.passed)
     }
 
     /// Compares an answer with what it must be, and carries the order out. `durable` is the engine's last entry after
@@ -208,49 +256,21 @@ impl Model {
         order: &Order,
         answer: &Outcome<Vec<u8>>,
         durable: SeqNo,
-    ) -> Result<(), String> {
-        let decision = self.decide(order);
-        let wrong = || Err(format!("{order:?} got {answer:?}, and {decision:?} was due"));
-        if decision == Decision::Remembered {
-            let name = order.name.expect("only what has a key is remembered");
-            let told = &mut self.window.get_mut(&name).expect("it was found before").1;
-            let first = match told {
-                Told::Answer(first) => first == answer,
-                Told::Committed(seq) => is_receipt(order, answer, true, Some(*seq)),
-                Told::Refused(decision) => is_refusal(answer, decision),
-            };
-            if !first {
-                return Err(format!("a retry of {order:?} got {answer:?} instead of {told:?}"));
-            }
-            *told = Told::Answer(answer.clone());
-            return Ok(());
-        }
-        let agrees = match &decision {
-            Decision::Commit => is_receipt(order, answer, false, None),
-            refusal => is_refusal(answer, refusal),
-        };
-        if !agrees {
-            return wrong();
-        }
+    ) -> Result<(), Breach> {
+        self.due(order).check(order, answer)?;
         let logged = self.is_logged(order);
         let seq = match answer {
             Outcome::Committed(receipt) => receipt.seq,
-            Outcome::Rejected(_) if logged => durable,
-            Outcome::Rejected(_) => return Ok(()),
+            Outcome::Rejected(_) => durable,
         };
-        if seq <= self.last.max(self.passed) {
-            let (last, passed) = (self.last, self.passed);
-            return Err(format!(
-                "{order:?} became entry {seq}, after {last}, {passed} being taken"
-            ));
+        if logged && !self.is_free(seq) {
+            let taken = self.last.max(self.passed);
+            let what = format!("{order:?} became entry {seq}, {taken} being taken");
+            return Err(Breach::new(Law::Versions, what));
         }
         self.carry_out(order, seq);
         if let Some((_, told)) = order.name.and_then(|name| self.window.get_mut(&name)) {
-            let mut again = answer.clone();
-            if let Outcome::Committed(receipt) = &mut again {
-                receipt.replayed = true;
-            }
-            *told = Told::Answer(again);
+            *told = Told::Answer(again(answer));
         }
         Ok(())
     }
@@ -300,7 +320,7 @@ impl Model {
     ///
     /// # Errors
     /// Where they differ, or what went wrong while reading.
-    pub fn compare(&self, engine: &Engine) -> Result<(), String> {
+    pub fn compare(&self, engine: &Engine) -> Result<(), Breach> {
         self.compare_snapshot(&engine.snapshot())
     }
 
@@ -308,22 +328,71 @@ impl Model {
     ///
     /// # Errors
     /// Where they differ, or what went wrong while reading.
-    pub fn compare_snapshot(&self, snapshot: &Snapshot) -> Result<(), String> {
-        let seen = records(snapshot).map_err(|error| format!("reading the records: {error}"))?;
+    pub fn compare_snapshot(&self, snapshot: &Snapshot) -> Result<(), Breach> {
+        let failed = |error: Error| Breach::new(Law::Healing, format!("reading: {error}"));
+        let seen = records_of(snapshot).map_err(failed)?;
         if seen != self.records {
-            return Err(format!("the records are {seen:?} instead of {:?}", self.records));
+            let what = format!("the records are {seen:?} instead of {:?}", self.records);
+            return Err(Breach::loss(Law::Prefix, what));
         }
-        let counted = snapshot.len(&NUMBERS).map_err(|error| format!("counting: {error}"))?;
+        let counted =
+            snapshot.len(&NUMBERS).map_err(failed)? + snapshot.len(&OTHERS).map_err(failed)?;
         if counted != seen.len() as u64 {
-            return Err(format!("{counted} records are counted where there are {}", seen.len()));
+            let what = format!("{counted} records are counted where there are {}", seen.len());
+            return Err(Breach::new(Law::Prefix, what));
         }
         Ok(())
     }
 }
 
-fn records(snapshot: &Snapshot) -> Result<BTreeMap<u32, Held>, Error> {
-    snapshot
-        .range(&NUMBERS, ..)
+impl Due {
+    /// Holds an answer against what is due: laws 2 to 5.
+    ///
+    /// # Errors
+    /// They differ.
+    pub fn check(&self, order: &Order, answer: &Outcome<Vec<u8>>) -> Result<(), Breach> {
+        let agrees = match self {
+            Self::Receipt { seq, replayed } => is_receipt(order, answer, *replayed, *seq),
+            Self::Refusal(decision) => is_refusal(answer, decision),
+            Self::Same(first) => first == answer,
+            Self::Reused => false,
+        };
+        if agrees {
+            return Ok(());
+        }
+        let carried_out = matches!(answer, Outcome::Committed(_));
+        let law = match self {
+            Self::Same(_) | Self::Reused | Self::Receipt { replayed: true, .. } => Law::Once,
+            Self::Refusal(Decision::Conflict(_)) if carried_out => Law::Versions,
+            Self::Refusal(_) if carried_out => Law::Rejected,
+            _ => Law::Shown,
+        };
+        Err(Breach::new(law, format!("{order:?} got {answer:?}, and {self:?} was due")))
+    }
+}
+
+/// The answer every retry gets after this one.
+pub fn again(answer: &Outcome<Vec<u8>>) -> Outcome<Vec<u8>> {
+    let mut again = answer.clone();
+    if let Outcome::Committed(receipt) = &mut again {
+        receipt.replayed = true;
+    }
+    again
+}
+
+/// The keyspace of a record.
+#[must_use]
+pub fn keyspace(key: u32) -> &'static Keyspace<u32, i64> {
+    if key < OTHERS_FROM { &NUMBERS } else { &OTHERS }
+}
+
+pub(super) fn records(engine: &Engine) -> Result<BTreeMap<u32, Held>, Error> {
+    records_of(&engine.snapshot())
+}
+
+pub(super) fn records_of(snapshot: &Snapshot) -> Result<BTreeMap<u32, Held>, Error> {
+    let items = snapshot.range(&NUMBERS, ..).chain(snapshot.range(&OTHERS, ..));
+    items
         .map(|item| {
             let (key, record) = item?;
             let (version, created) = (record.version, record.created);

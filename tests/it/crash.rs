@@ -84,6 +84,20 @@ fn random_lives() {
     assert!(torn_tails > 0, "no torn tail was ever seen");
 }
 
+/// A failure after many steps explains little.
+#[test]
+fn what_failed_is_made_small() {
+    let first = vec![Step::Put, Step::Batch, Step::Retry, Step::Checkpoint, Step::Add];
+    let lying = Campaign { lie: Some(Lie::Files), first, ..campaign(Start::Closed, 1) };
+    let (_, failures) = lying.run();
+    let failure = failures.first().expect("the lie is found out");
+    let small = failure.shrink();
+    println!("{} steps became {}: {small}", failure.case.steps.len(), small.case.steps.len());
+    assert!(failure.case.steps.len() > 5 && small.case.steps.len() < 3);
+    assert_eq!(small.law, failure.law);
+    assert_eq!(small.case.run().expect_err("it fails again").law, small.law);
+}
+
 /// Crash tests that can't fail prove nothing.
 #[test]
 fn a_disk_that_lies_is_found_out() {

@@ -106,7 +106,7 @@ impl Campaign {
         let marks = match caught(|| world.run(steps, None)) {
             Ok(Ended { marks, .. }) => marks,
             Err(problem) => {
-                oracle.summary.count(problem.kind);
+                oracle.summary.count(problem.breach.kind);
                 failures.push(*self.case(steps, u64::MAX).failure(problem, vec![], vec![]));
                 return (oracle.summary, failures);
             }
@@ -235,7 +235,7 @@ pub fn trace(seed: u64) -> Vec<String> {
         let trace = |disk: &SimDisk| [disk.trace(), vec![format!("{:032x}", disk.digest())]];
         Ok(disks.iter().flat_map(trace).flatten().collect())
     });
-    traced.unwrap_or_else(|problem| panic!("{}", problem.what))
+    traced.unwrap_or_else(|problem| panic!("{}", problem.breach))
 }
 
 struct Life {
@@ -257,9 +257,9 @@ impl Life {
         let (seed, lives) = (self.world.seed, self.world.lives);
         let steps = self.steps();
         let case = |crash_at| Self::case(seed, self.start, steps.clone(), crash_at);
-        let tell = |problem: Problem| Problem {
-            what: format!("{} (seed {seed}, life {lives})", problem.what),
-            ..problem
+        let tell = |mut problem: Problem| {
+            problem.breach.what += &format!(" (seed {seed}, life {lives})");
+            problem
         };
         let failed =
             |crash_at, problem| case(crash_at).failure(tell(problem), Vec::new(), Vec::new());

@@ -1,7 +1,8 @@
 //! One crash, as data: what a failure prints, and what can be run again.
 
 use super::{
-    oracle::{Kind, Oracle, Problem, caught, cut_recovery},
+    super::laws::{Breach, Kind, Law},
+    oracle::{Oracle, Problem, caught, cut_recovery},
     session::{Machine, Start, cut},
     step::Step,
 };
@@ -42,7 +43,9 @@ pub struct Case {
 pub struct Failure {
     /// The crash.
     pub case: Case,
-    /// What was broken.
+    /// The law that was broken.
+    pub law: Law,
+    /// What that means.
     pub kind: Kind,
     /// In words.
     pub what: String,
@@ -87,15 +90,52 @@ impl Case {
         pending: Vec<String>,
         trace: Vec<String>,
     ) -> Box<Failure> {
-        let Problem { kind, what, again } = problem;
+        let Problem { breach: Breach { law, kind, what }, again } = problem;
         let case = Self { again: again.or_else(|| self.again.clone()), ..self.clone() };
-        Box::new(Failure { case, kind, what, pending, trace })
+        Box::new(Failure { case, law, kind, what, pending, trace })
+    }
+}
+
+impl Failure {
+    /// The failure of the same law with the fewest steps that leaving steps out leads to. Without them other calls are
+    /// made, so the crash is looked for at each. A failure that is not seen again by its case stays as it is.
+    #[must_use]
+    pub fn shrink(&self) -> Self {
+        let mut best = self.clone();
+        let mut place = 0;
+        while place < best.case.steps.len() {
+            let mut steps = best.case.steps.clone();
+            steps.remove(place);
+            match best.case.with(steps).any_crash(self.law) {
+                Some(failure) => best = failure,
+                None => place += 1,
+            }
+        }
+        best
+    }
+}
+
+impl Case {
+    fn with(&self, steps: Vec<Step>) -> Self {
+        Self { steps, ..self.clone() }
+    }
+
+    /// The first crash, ending as this one does, that breaks a law.
+    fn any_crash(&self, law: Law) -> Option<Failure> {
+        let calls = caught(|| {
+            let ended = self.start.world(self.seed)?.lying(self.lie).run(&self.steps, None)?;
+            Ok(ended.marks.last().copied().unwrap_or(0))
+        });
+        let cases = (1..=calls.ok()? + 1).map(|crash_at| Self { crash_at, ..self.clone() });
+        let failures = cases.filter_map(|case| case.run().err());
+        failures.map(|failure| *failure).find(|failure| failure.law == law)
     }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{:?}: {}", self.kind, self.what)?;
+        writeln!(f, "  {}", self.law)?;
         writeln!(f, "  {:?}", self.case)?;
         for (number, call) in (1..).zip(&self.trace) {
             writeln!(f, "  call {number}: {call}")?;

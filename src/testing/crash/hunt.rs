@@ -31,7 +31,7 @@ impl Campaign {
                     None
                 }
                 Err(problem) => {
-                    summary.count(problem.kind);
+                    summary.count(problem.breach.kind);
                     Some(*self.case(steps, u64::MAX).failure(problem, Vec::new(), Vec::new()))
                 }
             };
@@ -47,7 +47,7 @@ impl Campaign {
         let world = match caught(|| self.start.world(self.seed)) {
             Ok(world) => world.lying(self.lie),
             Err(problem) => {
-                total.count(problem.kind);
+                total.count(problem.breach.kind);
                 let failure = self.case(&[], 0).failure(problem, Vec::new(), Vec::new());
                 return (total, Some(*failure));
             }

@@ -11,7 +11,8 @@
 //! 5. versions grow; more operations succeed; after closing, it opens as closed, with all of that still there;
 //! 6. the same state comes of a recovery that is itself cut off, at each of its I/Os.
 //!
-//! What failed is a [`Failure`], which prints the [`Case`] that [`Case::run`] runs again.
+//! What failed is a [`Failure`], which names the [law](super::laws) and prints the [`Case`] that [`Case::run`] runs again;
+//! [`Failure::shrink`] leaves steps out.
 
 mod campaign;
 mod case;
@@ -21,9 +22,9 @@ mod session;
 mod step;
 mod summary;
 
+pub use super::laws::Kind;
 pub use campaign::{Campaign, lives, trace};
 pub use case::{Case, End, Failure};
-pub use oracle::Kind;
 pub use session::Start;
 pub use step::Step;
 pub use summary::Summary;

@@ -1,7 +1,10 @@
 //! What must be true of a disk that comes up after a power cut.
 
 use super::{
-    super::model::{Action, Model, Operation, Order},
+    super::{
+        laws::{self, Breach, Law, commit},
+        model::{Action, Model, Operation, Order},
+    },
     session::{Machine, World, cut},
     step::Step,
     summary::Summary,
@@ -10,77 +13,35 @@ use crate::{
     Engine, Error, Expect, RecoveryReport, SeqNo, Verdict,
     disk::{Choice, SimDisk},
 };
-use std::{
-    collections::HashSet,
-    panic::{AssertUnwindSafe, catch_unwind},
-};
-
-/// What was broken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// A disk was refused, although only the power had been cut.
-    Refusal,
-    /// Something acknowledged was missing.
-    Loss,
-    /// Anything else.
-    Violation,
-}
+use std::collections::HashSet;
 
 /// Something that must not happen.
 #[derive(Clone, Debug)]
 pub(super) struct Problem {
-    pub kind: Kind,
-    pub what: String,
+    pub breach: Breach,
     /// The cut during recovery that showed it.
     pub again: Option<(u64, Choice)>,
 }
 
+impl From<Breach> for Problem {
+    fn from(breach: Breach) -> Self {
+        Self { breach, again: None }
+    }
+}
+
 impl Problem {
-    pub(super) fn violation(what: impl Into<String>) -> Self {
-        Self { kind: Kind::Violation, what: what.into(), again: None }
+    pub(super) fn new(law: Law, what: impl Into<String>) -> Self {
+        Breach::new(law, what).into()
     }
 
     pub(super) fn refusal(error: &Error) -> Self {
-        Self { kind: Kind::Refusal, what: error.to_string(), again: None }
+        Breach::refusal(error).into()
     }
 }
 
 /// Runs a check; a panic in it is a problem.
 pub(super) fn caught<T>(check: impl FnOnce() -> Result<T, Problem>) -> Result<T, Problem> {
-    catch_unwind(AssertUnwindSafe(check)).unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<String>().cloned();
-        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
-        Err(Problem::violation(format!("a panic: {}", text.unwrap_or_default())))
-    })
-}
-
-/// The model of what an engine shows after recovery: with all that was acknowledged, and some of what is unknown, in
-/// order, as the entries it was said to be.
-pub(super) fn resolve(
-    model: &Model,
-    unknown: &[(Order, SeqNo)],
-    engine: &Engine,
-) -> Result<Model, Problem> {
-    let applied = engine.recovery().applied_seq;
-    if applied < model.last() {
-        let what = format!("the log ends at {applied}, {} was acknowledged", model.last());
-        return Err(Problem { kind: Kind::Loss, what, again: None });
-    }
-    let mut candidate = model.clone();
-    let mut rest = unknown.iter();
-    while candidate.last() < applied {
-        let Some((order, seq)) = rest.next() else {
-            let what = format!("the log ends at {applied}, which nobody asked for");
-            return Err(Problem::violation(what));
-        };
-        candidate.carry_out(order, *seq);
-    }
-    candidate.compare(engine).map_err(Problem::violation)?;
-    // Somebody knows of the others' numbers.
-    for (_, seq) in rest {
-        candidate.pass(*seq);
-    }
-    Ok(candidate)
+    laws::caught(|| Ok(check()))?
 }
 
 /// Checks the disks that one sequence of steps can leave, each different one once.
@@ -121,7 +82,7 @@ impl Oracle {
         let machine = |disk, after| Machine::new(disk, world, after);
         let first = machine(world.disk.snapshot(), 0);
         let engine = self.open(&first)?;
-        let mut model = resolve(&world.model, &world.unknown, &engine)?;
+        let mut model = laws::prefix(&world.model, &world.unknown, &engine)?;
         let report = engine.recovery().clone();
         let left = if image & 1 == 0 {
             first.disk.after_power_cut(&Choice::None)
@@ -133,21 +94,21 @@ impl Oracle {
 
         let second = machine(left, 1);
         let engine = self.open(&second)?;
-        compare_reports(&report, engine.recovery())?;
+        laws::repeatable(&report, engine.recovery())?;
         if report.verdict != Verdict::Clean && engine.recovery().torn_tail.is_some() {
-            return Err(Problem::violation("a tail that was cut is torn again"));
+            return Err(Problem::new(Law::Repeatable, "a tail that was cut is torn again"));
         }
         self.go_on(world, &mut model, &engine)?;
-        engine.close().map_err(|error| Problem::violation(format!("closing: {error}")))?;
+        engine.close().map_err(|error| Problem::new(Law::Healing, format!("closing: {error}")))?;
 
         let third = machine(second.disk.after_power_cut(&Choice::None), 2);
         let engine = self.open(&third)?;
         if engine.recovery().verdict != Verdict::Clean {
             let verdict = engine.recovery().verdict;
-            return Err(Problem::violation(format!("{verdict:?} after closing")));
+            return Err(Problem::new(Law::Repeatable, format!("{verdict:?} after closing")));
         }
         retry(&mut model, &engine, &[])?;
-        model.compare(&engine).map_err(Problem::violation)?;
+        model.compare(&engine)?;
         cut(&third.disk);
         Ok(())
     }
@@ -155,7 +116,7 @@ impl Oracle {
     /// Retries everything, then goes on working.
     fn go_on(&self, world: &World, model: &mut Model, engine: &Engine) -> Result<(), Problem> {
         retry(model, engine, &world.unknown)?;
-        model.compare(engine).map_err(Problem::violation)?;
+        model.compare(engine)?;
         // Names that no run reaches.
         let names = 1 << 40;
         for (name, step) in (names..).zip([Step::Put, Step::CasHit, Step::Delete, Step::Batch]) {
@@ -165,7 +126,7 @@ impl Oracle {
         }
         let operations = vec![Operation { key: 7, expect: Expect::Any, action: Action::Put(7) }];
         commit(model, engine, &Order { name: None, operations, result_bytes: 0 })?;
-        model.compare(engine).map_err(Problem::violation)
+        Ok(model.compare(engine)?)
     }
 
     /// Cuts the power at each I/O of a recovery.
@@ -209,9 +170,9 @@ impl Oracle {
             let machine = Machine::new(disk, world, 1);
             let engine = self.open(&machine)?;
             if same {
-                compare_reports(report, engine.recovery())?;
+                laws::repeatable(report, engine.recovery())?;
             }
-            resolve(&world.model, &world.unknown, &engine)?;
+            laws::prefix(&world.model, &world.unknown, &engine)?;
             cut(&machine.disk);
             Ok(())
         })
@@ -226,7 +187,7 @@ pub(super) fn cut_recovery(world: &World, call: u64, total: u64) -> Result<SimDi
         Err(Error::Io { .. }) if call <= total => {}
         Ok(_) if call > total => {}
         Err(error) => return Err(Problem::refusal(&error)),
-        Ok(_) => return Err(Problem::violation("it opened without power")),
+        Ok(_) => return Err(Problem::new(Law::Opening, "it opened without power")),
     }
     Ok(machine.disk)
 }
@@ -239,16 +200,6 @@ pub(super) fn few(disk: &SimDisk, salt: u64) -> Vec<Choice> {
         choices.extend([Choice::All, Choice::Only(*one), Choice::AllBut(*one)]);
     }
     choices
-}
-
-fn compare_reports(first: &RecoveryReport, second: &RecoveryReport) -> Result<(), Problem> {
-    let what = |report: &RecoveryReport| (report.applied_seq, report.state_digest.clone());
-    if what(first) == what(second) {
-        return Ok(());
-    }
-    let (first, second) = (what(first), what(second));
-    let what = format!("one recovery gives {first:?}, the next {second:?}");
-    Err(Problem { kind: Kind::Loss, what, again: None })
 }
 
 /// Repeats every order that is remembered, and those that may be.
@@ -270,13 +221,7 @@ fn reuse(engine: &Engine, order: &Order) -> Result<(), Problem> {
         Err(Error::KeyReused { .. }) => Ok(()),
         answer => {
             let what = format!("the key of {order:?} was used once more, and got {answer:?}");
-            Err(Problem::violation(what))
+            Err(Problem::new(Law::Once, what))
         }
     }
-}
-
-fn commit(model: &mut Model, engine: &Engine, order: &Order) -> Result<(), Problem> {
-    let answer = engine.commit(order.request());
-    let answer = answer.map_err(|error| Problem::violation(format!("{order:?}: {error}")))?;
-    model.agree(order, &answer, engine.durable_seq()).map_err(Problem::violation)
 }

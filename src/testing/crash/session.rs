@@ -1,9 +1,12 @@
 //! A run of the engine until its power is cut.
 
 use super::{
-    super::model::{Model, Order},
+    super::{
+        laws::{self, Law},
+        model::{Model, Order},
+    },
     case::End,
-    oracle::{Problem, resolve},
+    oracle::Problem,
     step::Step,
 };
 use crate::{
@@ -132,7 +135,7 @@ impl World {
         let mut session = Session { engine: None, machine, world, marks: Vec::new() };
         if session.open()? && session.take(steps)? {
             let engine = session.engine.as_ref().expect("it was left open");
-            session.world.model.compare(engine).map_err(Problem::violation)?;
+            session.world.model.compare(engine)?;
         }
         // What an engine does when it is dropped comes after the power cut.
         cut(&session.world.disk);
@@ -191,7 +194,7 @@ impl Session {
         match self.machine.open() {
             Ok(engine) => {
                 let World { model, unknown, .. } = &mut self.world;
-                *model = resolve(model, unknown, &engine)?;
+                *model = laws::prefix(model, unknown, &engine)?;
                 unknown.clear();
                 self.engine = Some(engine);
                 self.refuses_a_second()?;
@@ -207,7 +210,7 @@ impl Session {
         match self.machine.open() {
             Err(Error::Locked { .. }) => Ok(()),
             _ if self.world.disk.powered_off() => Ok(()),
-            _ => Err(Problem::violation("an open database was opened once more")),
+            _ => Err(Problem::new(Law::Opening, "an open database was opened once more")),
         }
     }
 
@@ -267,9 +270,12 @@ impl Session {
             orders.iter().map(|order| engine.submit(order.request())).collect();
         // Law 3: as long as nothing of this is durable, nobody is told or shown any of it.
         if !self.world.disk.powered_off() {
-            self.world.model.compare(engine).map_err(Problem::violation)?;
+            self.world.model.compare(engine)?;
             if tickets.iter_mut().any(told) && !self.world.disk.powered_off() {
-                return Err(Problem::violation("a reply was given before what it saw was durable"));
+                return Err(Problem::new(
+                    Law::Shown,
+                    "a reply was given before what it saw was durable",
+                ));
             }
         }
         let written = engine.run_background_step().map(drop);
@@ -294,7 +300,7 @@ impl Session {
             Ok(answer) => {
                 let durable = self.engine().durable_seq();
                 let agreed = self.world.model.agree(&order, &answer, durable);
-                agreed.map(|()| true).map_err(Problem::violation)
+                Ok(agreed.map(|()| true)?)
             }
             Err(error) => {
                 if let Error::Indeterminate { seq } = error {
@@ -314,7 +320,7 @@ impl Session {
         if self.world.disk.powered_off() && due {
             Ok(false)
         } else {
-            Err(Problem::violation(format!("without a reason: {error}")))
+            Err(Problem::new(Law::Healing, format!("without a reason: {error}")))
         }
     }
 }

@@ -1,10 +1,11 @@
 //! What a campaign did, so that one that explored nothing does not look like a pass.
 
-use super::oracle::Kind;
+use super::super::laws::Kind;
+use serde::Serialize;
 use std::{fmt, ops::AddAssign};
 
 /// Counts of a campaign.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Summary {
     /// Sequences of steps.

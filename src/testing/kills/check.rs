@@ -34,7 +34,7 @@ impl Database<'_> {
             self.deliver(&engine, &order)?;
         }
         let model = self.books.fold(applied)?;
-        model.compare_snapshot(&recovered).map_err(Problem::loss)?;
+        model.compare_snapshot(&recovered).map_err(|breach| Problem::loss(breach.to_string()))?;
         drop(recovered);
         let newest = engine.durable_seq();
         self.books.fold(newest)?.compare(&engine)?;

@@ -1,6 +1,9 @@
 //! What went wrong with a process, and where it can be looked at.
 
-use super::{super::crash::Kind, summary::Summary};
+use super::{
+    super::laws::{Breach, Kind},
+    summary::Summary,
+};
 use crate::Error;
 use std::{fmt, io, path::PathBuf};
 
@@ -54,6 +57,13 @@ impl From<io::Error> for Problem {
 impl From<String> for Problem {
     fn from(what: String) -> Self {
         Self::violation(what)
+    }
+}
+
+impl From<Breach> for Problem {
+    fn from(breach: Breach) -> Self {
+        let what = breach.to_string();
+        Self { kind: breach.kind, what }
     }
 }
 

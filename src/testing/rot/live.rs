@@ -58,7 +58,7 @@ impl Session<'_> {
             match engine.commit(order.request()) {
                 Ok(answer) => {
                     let agreed = self.model.agree(&order, &answer, engine.durable_seq());
-                    agreed.map_err(|what| Problem::new(Kind::WrongValue, what))?;
+                    agreed.map_err(|breach| Problem::new(Kind::WrongValue, breach.to_string()))?;
                 }
                 Err(Error::Indeterminate { seq }) => {
                     self.unknown = Some((order, seq));

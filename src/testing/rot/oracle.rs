@@ -16,6 +16,7 @@ use crate::{
 use serde::Serialize;
 use std::{
     collections::BTreeMap,
+    fmt::Display,
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
@@ -280,8 +281,8 @@ fn unless_refused<T>(
     read.map(Some).map_err(|error| Problem::new(Kind::NoPlace, format!("no place: {error}")))
 }
 
-fn wrong(what: String) -> Problem {
-    Problem::new(Kind::WrongValue, what)
+fn wrong(what: impl Display) -> Problem {
+    Problem::new(Kind::WrongValue, what.to_string())
 }
 
 /// Works on over damage that did no harm, closes, and opens again: what comes of that is exact as well, or refused.

@@ -1,0 +1,325 @@
+//! One run of a plan.
+
+use super::{
+    super::{
+        laws::{self, Breach, Law},
+        model::{self, Held, Model, keyspace},
+    },
+    ask::{History, Promise, record},
+    event::{Ask, Event, Hurdle, Stop},
+    failure::Failure,
+    mirror::{Mirror, Way},
+    plan::Plan,
+    summary::Summary,
+    trouble::Struck,
+};
+use crate::{
+    Engine, Error, ErrorKind, Snapshot,
+    disk::{Clock, SimClock, SimDisk, SimEntropy},
+};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
+
+/// Where the clock begins.
+const BEGIN_NANOS: u64 = 1_700_000_000_000_000_000;
+/// Operations that must succeed when all is over.
+pub(super) const AFTERWARDS: u64 = 100;
+
+/// A stop of the machine that is due.
+#[derive(Debug)]
+pub(super) struct Armed {
+    pub stop: Stop,
+    pub hurdles: [Option<Hurdle>; 2],
+    pub twice: bool,
+}
+
+/// A machine with an engine on it, its clients, and the model of it all.
+#[derive(Debug)]
+pub(super) struct Run {
+    pub plan: Plan,
+    pub disk: SimDisk,
+    pub clock: SimClock,
+    pub entropy: SimEntropy,
+    pub open: Option<Engine>,
+    pub mirror: Mirror,
+    pub history: History,
+    pub clients: [Vec<Promise>; 8],
+    pub held: Vec<(Snapshot, BTreeMap<u32, Held>)>,
+    pub armed: Option<Armed>,
+    pub troubles: Vec<Struck>,
+    pub hurdles: VecDeque<Hurdle>,
+    pub twice: bool,
+    /// Whether the next opening must find that the engine was closed.
+    pub closed: bool,
+    pub summary: Summary,
+    /// What was done to each disk so far, when that is asked for.
+    pub traces: Option<Vec<String>>,
+}
+
+impl Plan {
+    /// Runs the plan, and holds everything against the laws.
+    ///
+    /// # Errors
+    /// The first breach. It is not shrunk; see [`Failure::shrink`].
+    pub fn run(&self) -> Result<Summary, Box<Failure>> {
+        Run::new(self).finish(self).map(|run| run.summary)
+    }
+
+    /// Everything the plan does to the disk, call by call, with a digest of it after each stop of the machine.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub fn trace(&self) -> Result<Vec<String>, Box<Failure>> {
+        let mut run = Run::new(self);
+        run.traces = Some(Vec::new());
+        let run = run.finish(self)?;
+        let mut traces = run.traces.unwrap_or_default();
+        traces.extend(run.disk.trace());
+        Ok(traces)
+    }
+}
+
+impl Run {
+    fn new(plan: &Plan) -> Self {
+        let disk = SimDisk::new();
+        // redb updates part of a sector of its header in place, and documents that it needs a medium on which that
+        // leaves the rest of the sector alone.
+        disk.assume_powersafe("checkpoint.redb");
+        if let Some(lie) = plan.lie {
+            disk.lie(lie);
+        }
+        Self {
+            plan: plan.with(Vec::new()),
+            disk,
+            clock: SimClock::new(BEGIN_NANOS, plan.clock_step_nanos),
+            entropy: SimEntropy::new(plan.seed),
+            open: None,
+            mirror: Mirror::default(),
+            history: History::default(),
+            clients: Default::default(),
+            held: Vec::new(),
+            armed: None,
+            troubles: Vec::new(),
+            hurdles: VecDeque::new(),
+            twice: false,
+            closed: false,
+            summary: Summary { seeds: 1, ..Summary::default() },
+            traces: None,
+        }
+    }
+
+    fn finish(mut self, plan: &Plan) -> Result<Self, Box<Failure>> {
+        for (at, event) in plan.events.iter().enumerate() {
+            if let Err(breach) = laws::caught(|| self.event(event)) {
+                return Err(self.failure(plan, at, breach));
+            }
+        }
+        match laws::caught(|| self.end()) {
+            Ok(()) => Ok(self),
+            Err(breach) => Err(self.failure(plan, plan.events.len(), breach)),
+        }
+    }
+
+    fn failure(mut self, plan: &Plan, at: usize, breach: Breach) -> Box<Failure> {
+        self.summary.count(breach.kind);
+        let (pending, trace) = (self.disk.describe_pending(), self.disk.trace());
+        // Nothing of this machine may go on while it is taken apart.
+        super::life::cut(&self.disk);
+        let summary = self.summary.clone();
+        Box::new(Failure { breach, plan: plan.clone(), at, summary, pending, trace })
+    }
+
+    fn event(&mut self, event: &Event) -> Result<(), Breach> {
+        *self.summary.events.entry(event.name()).or_default() += 1;
+        match *event {
+            Event::Crash { after, stop, hurdles, twice } => {
+                self.arm(after, Armed { stop, hurdles, twice })?;
+            }
+            Event::Fault { trouble, after, forever } => self.begin(trouble, after, forever),
+            Event::Damage { file, offset, rot } => self.damage(file, offset.into(), rot)?,
+            Event::Heal => self.heal(12)?,
+            Event::SetClock { seconds } => {
+                let jump = i64::from(seconds).saturating_mul(1_000_000_000);
+                let now = self.clock.wall_nanos();
+                self.clock.set_wall_nanos(now.saturating_add_signed(jump));
+            }
+            Event::Pass { seconds } => self.clock.advance(Duration::from_secs(seconds.into())),
+            _ => {
+                if self.ready()? {
+                    self.use_engine(event)?;
+                }
+            }
+        }
+        self.look_at_machine()
+    }
+
+    fn use_engine(&mut self, event: &Event) -> Result<(), Breach> {
+        match *event {
+            Event::Submit { client, ask } => match self.history.order(ask, &self.mirror) {
+                Some((order, Way::Request)) => self.submit(client, order),
+                Some((order, Way::Update)) => self.commit(order, Way::Update).map(drop),
+                None => Ok(()),
+            },
+            Event::Commit { ask } => match self.history.order(ask, &self.mirror) {
+                Some((order, way)) => self.commit(order, way).map(drop),
+                None => Ok(()),
+            },
+            Event::Update { key, delta } => {
+                let order = self.history.update(key, delta);
+                self.commit(order, Way::Update).map(drop)
+            }
+            Event::Poll { client, ticket } => self.poll(client, ticket),
+            Event::Wait { client, ticket } => self.wait(client, ticket),
+            Event::Forget { client, ticket } => {
+                self.forget(client, ticket);
+                Ok(())
+            }
+            Event::Get { key } => self.get(record(key)),
+            Event::Range { from, backwards } => self.range(record(from), backwards),
+            Event::Hold => {
+                self.hold();
+                Ok(())
+            }
+            Event::Look { snapshot, keep } => self.look(snapshot, keep),
+            Event::Step => {
+                let done = self.engine().run_background_step().map(drop);
+                self.done(done, "background work")
+            }
+            Event::Checkpoint => {
+                let done = self.engine().checkpoint();
+                self.done(done, "a checkpoint")
+            }
+            Event::Close => self.close(),
+            _ => unreachable!("it is handled where no engine is needed"),
+        }
+    }
+
+    /// The engine, of which the caller knows that it is open.
+    fn engine(&self) -> &Engine {
+        self.open.as_ref().expect("an engine is open")
+    }
+
+    /// Takes in what became durable.
+    pub(super) fn look_around(&mut self) -> Result<(), Breach> {
+        match &self.open {
+            Some(engine) => self.mirror.observe(engine.durable_seq()),
+            None => Ok(()),
+        }
+    }
+
+    fn done(&mut self, done: Result<(), Error>, what: &str) -> Result<(), Breach> {
+        self.look_around()?;
+        done.or_else(|error| self.excuse(&error, || what.to_owned()))
+    }
+
+    /// Whether the machine gives reasons to fail.
+    pub(super) fn is_shaky(&self) -> bool {
+        self.disk.powered_off() || !self.troubles.is_empty()
+    }
+
+    /// An error is no breach while the machine fails and the error is one that says so.
+    pub(super) fn excuse(
+        &mut self,
+        error: &Error,
+        what: impl FnOnce() -> String,
+    ) -> Result<(), Breach> {
+        let due = matches!(
+            error.kind(),
+            ErrorKind::Io | ErrorKind::NoSpace | ErrorKind::Poisoned | ErrorKind::Indeterminate
+        );
+        if !self.is_shaky() || !due {
+            return Err(Breach::new(Law::Healing, format!("{}: {error}", what())));
+        }
+        self.mirror.stopped |=
+            matches!(error.kind(), ErrorKind::Poisoned | ErrorKind::Indeterminate);
+        self.out_of_room(error);
+        Ok(())
+    }
+
+    fn get(&mut self, key: u32) -> Result<(), Breach> {
+        self.summary.reads += 1;
+        let seen = match self.engine().get(keyspace(key), &key) {
+            Err(error) => return self.excuse(&error, || format!("reading record {key}")),
+            Ok(seen) => seen.map(|record| Held {
+                value: record.value,
+                version: record.version,
+                created: record.created,
+            }),
+        };
+        let due = self.mirror.durable().records().get(&key).copied();
+        if seen == due {
+            return Ok(());
+        }
+        Err(Breach::new(Law::Shown, format!("record {key} is {seen:?}, not {due:?}")))
+    }
+
+    fn range(&mut self, from: u32, backwards: bool) -> Result<(), Breach> {
+        self.summary.reads += 1;
+        let range = self.engine().snapshot().range(keyspace(from), from..);
+        let item = |item: Result<(u32, crate::Record<i64>), Error>| {
+            item.map(|(key, record)| (key, record.value, record.version))
+        };
+        let seen: Result<Vec<_>, Error> =
+            if backwards { range.rev().map(item).collect() } else { range.map(item).collect() };
+        let seen = match seen {
+            Err(error) => return self.excuse(&error, || format!("reading from {from} on")),
+            Ok(seen) => seen,
+        };
+        let until = if from < model::OTHERS_FROM { model::OTHERS_FROM } else { u32::MAX };
+        let records = self.mirror.durable().records().range(from..until);
+        let mut due: Vec<_> = records.map(|(key, held)| (*key, held.value, held.version)).collect();
+        if backwards {
+            due.reverse();
+        }
+        if seen == due {
+            return Ok(());
+        }
+        Err(Breach::new(Law::Shown, format!("from {from} on there is {seen:?}, not {due:?}")))
+    }
+
+    fn hold(&mut self) {
+        if self.held.len() < 4 {
+            let records = Model::records(self.mirror.durable()).clone();
+            self.held.push((self.engine().snapshot(), records));
+        }
+    }
+
+    fn look(&mut self, snapshot: u8, keep: bool) -> Result<(), Breach> {
+        if self.held.is_empty() {
+            return Ok(());
+        }
+        self.summary.reads += 1;
+        let (snapshot, due) = self.held.swap_remove(usize::from(snapshot) % self.held.len());
+        match laws::snapshot(&snapshot, &due)? {
+            // It was closed with its engine.
+            Err(Error::Closed) => return Ok(()),
+            Err(error) => self.excuse(&error, || "reading a snapshot".to_owned())?,
+            Ok(()) => {}
+        }
+        if keep {
+            self.held.push((snapshot, due));
+        }
+        Ok(())
+    }
+
+    /// Some operations, of all kinds, that must succeed unless the machine fails.
+    pub(super) fn go_on(&mut self, count: u64) -> Result<(), Breach> {
+        for n in 0..count {
+            let key = (n % 9) as u8;
+            let ask = match n % 7 {
+                0 => Ask::Swap(key),
+                1 => Ask::Add(key, 1),
+                2 => Ask::Batch(key),
+                3 => Ask::Delete(key),
+                4 => Ask::Retry(n as u8),
+                5 => Ask::Plain(key),
+                _ => Ask::Insert(key),
+            };
+            let Some((order, way)) = self.history.order(ask, &self.mirror) else { continue };
+            self.commit(order, way)?;
+        }
+        Ok(())
+    }
+}
