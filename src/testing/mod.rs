@@ -2,6 +2,7 @@
 //! a reference model of the engine, and a runner that crashes it at every I/O.
 
 pub mod crash;
+pub mod linear;
 pub mod model;
 
 pub use crate::disk::*;

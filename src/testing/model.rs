@@ -52,7 +52,7 @@ pub enum Action {
 }
 
 /// A record, as far as the model knows it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Held {
     /// Its value.
     pub value: i64,
@@ -63,7 +63,7 @@ pub struct Held {
 }
 
 /// What becomes of an order.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Decision {
     /// It is carried out.
     Commit,
@@ -123,7 +123,7 @@ impl Order {
     }
 
     /// The result, which differs from key to key and has no zeros in it.
-    fn result(&self) -> Vec<u8> {
+    pub(super) fn result(&self) -> Vec<u8> {
         let first = self.name.unwrap_or(7);
         (0..self.result_bytes as u64).map(|place| ((first + place) % 251 + 1) as u8).collect()
     }
@@ -157,33 +157,7 @@ impl Model {
             assert_eq!(first, order, "one key, one order");
             return Decision::Remembered;
         }
-        let there =
-            |operation: &Operation| self.records.get(&operation.key).map(|record| record.version);
-        let stale = order.operations.iter().find_map(|operation| match operation.expect {
-            Expect::Version(version) => Some(there(operation)).filter(|v| *v != Some(version)),
-            _ => None,
-        });
-        if let Some(found) = stale {
-            return Decision::Conflict(found);
-        }
-        let unmet = order.operations.iter().find_map(|operation| {
-            let found = there(operation);
-            match operation.expect {
-                Expect::Absent => Some(found).filter(Option::is_some),
-                Expect::Present => Some(found).filter(Option::is_none),
-                _ => None,
-            }
-        });
-        if let Some(found) = unmet {
-            return Decision::Unmet(found);
-        }
-        let over = order.operations.iter().find_map(|operation| {
-            let Action::Add { delta, bounds } = operation.action else { return None };
-            let current = self.records.get(&operation.key).map_or(0, |record| record.value);
-            let sum = current.checked_add(delta).filter(|sum| (bounds.0..=bounds.1).contains(sum));
-            sum.is_none().then_some(current)
-        });
-        over.map_or(Decision::Commit, Decision::OutOfBounds)
+        judge(&self.records, order)
     }
 
     /// Whether an order takes an entry of the log.
@@ -266,9 +240,7 @@ impl Model {
         let decision = self.decide(order);
         self.last = seq;
         if decision == Decision::Commit {
-            for operation in &order.operations {
-                self.mutate(operation, seq.into());
-            }
+            change(&mut self.records, order, seq.into());
         }
         if let Some(name) = order.name {
             let told = match decision {
@@ -277,21 +249,6 @@ impl Model {
             };
             self.window.insert(name, (order.clone(), told));
         }
-    }
-
-    fn mutate(&mut self, operation: &Operation, version: Version) {
-        let old = self.records.get(&operation.key);
-        let value = match operation.action {
-            Action::Check => return,
-            Action::Delete => {
-                self.records.remove(&operation.key);
-                return;
-            }
-            Action::Put(value) => value,
-            Action::Add { delta, .. } => old.map_or(0, |old| old.value) + delta,
-        };
-        let created = old.map_or(version, |old| old.created);
-        self.records.insert(operation.key, Held { value, version, created });
     }
 
     /// Compares the records an engine shows with those it must show.
@@ -308,6 +265,55 @@ impl Model {
             return Err(format!("{counted} records are counted where there are {}", seen.len()));
         }
         Ok(())
+    }
+}
+
+/// What becomes of an order that nothing is remembered of.
+pub(super) fn judge(records: &BTreeMap<u32, Held>, order: &Order) -> Decision {
+    let there =
+        |operation: &Operation| records.get(&operation.key).map(|record| record.version);
+    let stale = order.operations.iter().find_map(|operation| match operation.expect {
+        Expect::Version(version) => Some(there(operation)).filter(|v| *v != Some(version)),
+        _ => None,
+    });
+    if let Some(found) = stale {
+        return Decision::Conflict(found);
+    }
+    let unmet = order.operations.iter().find_map(|operation| {
+        let found = there(operation);
+        match operation.expect {
+            Expect::Absent => Some(found).filter(Option::is_some),
+            Expect::Present => Some(found).filter(Option::is_none),
+            _ => None,
+        }
+    });
+    if let Some(found) = unmet {
+        return Decision::Unmet(found);
+    }
+    let over = order.operations.iter().find_map(|operation| {
+        let Action::Add { delta, bounds } = operation.action else { return None };
+        let current = records.get(&operation.key).map_or(0, |record| record.value);
+        let sum = current.checked_add(delta).filter(|sum| (bounds.0..=bounds.1).contains(sum));
+        sum.is_none().then_some(current)
+    });
+    over.map_or(Decision::Commit, Decision::OutOfBounds)
+}
+
+/// Carries out all operations of an order, as entry `version`.
+pub(super) fn change(records: &mut BTreeMap<u32, Held>, order: &Order, version: Version) {
+    for operation in &order.operations {
+        let old = records.get(&operation.key);
+        let value = match operation.action {
+            Action::Check => continue,
+            Action::Delete => {
+                records.remove(&operation.key);
+                continue;
+            }
+            Action::Put(value) => value,
+            Action::Add { delta, .. } => old.map_or(0, |old| old.value) + delta,
+        };
+        let created = old.map_or(version, |old| old.created);
+        records.insert(operation.key, Held { value, version, created });
     }
 }
 

@@ -8,6 +8,7 @@ mod damage;
 mod directories;
 mod failure;
 mod layers;
+mod linearizable;
 #[cfg(target_os = "linux")]
 mod memory;
 mod outcomes;
