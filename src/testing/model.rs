@@ -270,8 +270,7 @@ impl Model {
 
 /// What becomes of an order that nothing is remembered of.
 pub(super) fn judge(records: &BTreeMap<u32, Held>, order: &Order) -> Decision {
-    let there =
-        |operation: &Operation| records.get(&operation.key).map(|record| record.version);
+    let there = |operation: &Operation| records.get(&operation.key).map(|record| record.version);
     let stale = order.operations.iter().find_map(|operation| match operation.expect {
         Expect::Version(version) => Some(there(operation)).filter(|v| *v != Some(version)),
         _ => None,

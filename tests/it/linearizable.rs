@@ -8,17 +8,17 @@ use std::{
     fmt::Display,
     sync::{
         Mutex,
-        atomic::{AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     thread,
     time::Instant,
 };
 use steadfast::{
-    Engine, Error, Expect, IdempotencyKey, Outcome, Request, SeqNo, Ticket,
+    Engine, Error, Expect, Outcome, SeqNo,
     testing::{
         SimDisk,
         linear::{Cut, History, Illegal, Store, Tally, Trouble, Workload, linearizable, serial},
-        model::{Action, Held, NUMBERS, Operation, Order},
+        model::{Held, Order},
     },
 };
 
@@ -155,7 +155,8 @@ fn long_histories() {
     let mut tally = Tally::default();
     for seed in first_seed(5)..first_seed(5) + share(1).div_ceil(4) {
         let engine = small().in_memory().unwrap();
-        let workload = Workload { callers: 8, calls: 500, records: 8, checkpoints: true, ..workload(seed) };
+        let workload =
+            Workload { callers: 8, calls: 500, records: 8, checkpoints: true, ..workload(seed) };
         let history = workload.run(&engine);
         let entries = serial(&history).unwrap_or_else(|illegal| panic!("seed {seed}: {illegal}"));
         assert!(entries > 0);

@@ -166,7 +166,9 @@ fn answer<R>(order: &Order, answered: Result<Outcome<Vec<u8>, R>, Error>) -> Ans
         Ok(Outcome::Committed(receipt)) if receipt.result == order.result() => {
             Answer::Committed { seq: receipt.seq, replayed: receipt.replayed }
         }
-        Ok(Outcome::Committed(receipt)) => Answer::Wrong(format!("the result {:?}", receipt.result)),
+        Ok(Outcome::Committed(receipt)) => {
+            Answer::Wrong(format!("the result {:?}", receipt.result))
+        }
         Ok(Outcome::Rejected(rejection)) => match rejection {
             Rejection::Conflict(conflict) => Answer::Refused(Decision::Conflict(conflict.found())),
             Rejection::Expectation(unmet) => {

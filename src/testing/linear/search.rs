@@ -26,7 +26,9 @@ pub fn linearizable(history: &History) -> Result<usize, Illegal> {
     if let Some(call) = history.calls.iter().find(|call| matches!(call.answer, Answer::Wrong(_))) {
         return Err(Illegal::proved(format!("no call may be told that:\n{call}")));
     }
-    components(history).into_iter().try_fold(0, |steps, calls| Ok(steps + Search::new(calls).run()?))
+    components(history)
+        .into_iter()
+        .try_fold(0, |steps, calls| Ok(steps + Search::new(calls).run()?))
 }
 
 /// What the calls up to some point led to.
@@ -72,6 +74,8 @@ struct Search<'h> {
     calls: Vec<&'h Call>,
     /// Numbers that were seen and that no answer explains.
     unclaimed: BTreeSet<SeqNo>,
+    /// What any delivery was told of the order of each name; best what the first to be carried out was.
+    told: BTreeMap<u64, &'h Answer>,
     tried: HashSet<(Vec<bool>, State)>,
     steps: usize,
     path: Vec<usize>,
@@ -82,9 +86,9 @@ struct Search<'h> {
 impl<'h> Search<'h> {
     fn new(mut calls: Vec<&'h Call>) -> Self {
         calls.sort_by_key(|call| call.invoked);
-        let unclaimed = unclaimed(&calls);
+        let (unclaimed, told) = (unclaimed(&calls), told(&calls));
         let (tried, path, best) = (HashSet::new(), Vec::new(), Default::default());
-        Self { calls, unclaimed, tried, steps: 0, path, best }
+        Self { calls, unclaimed, told, tried, steps: 0, path, best }
     }
 
     fn run(mut self) -> Result<usize, Illegal> {
@@ -169,22 +173,26 @@ impl<'h> Search<'h> {
         }
     }
 
-    /// The states an order can lead to that nobody was told the outcome of, other than the one there is.
+    /// The states an order can lead to, other than the one there is, in a delivery that nobody was told the outcome of.
+    /// What another delivery was told settles most of it, or the search would try far too much.
     fn fates(&self, state: &State, order: &Order, next: usize, seq: Option<SeqNo>) -> Vec<State> {
-        match (judge(&state.records, order), seq) {
-            (Decision::Commit, Some(seq)) => {
-                (seq > state.last).then(|| state.clone().committed(order, seq)).into_iter().collect()
-            }
-            (Decision::Commit, None) => {
-                let seen = self.unclaimed.iter().copied().filter(|seq| *seq > state.last);
+        let decision = judge(&state.records, order);
+        let told = order.name.and_then(|name| self.told.get(&name));
+        let seqs: Vec<SeqNo> = match (told, &seq) {
+            (Some(Answer::Committed { replayed: false, .. }), _) => return Vec::new(),
+            (Some(Answer::Refused(refusal)), _) if decision != *refusal => return Vec::new(),
+            (Some(Answer::Committed { seq, .. }), _) | (_, Some(seq)) => vec![*seq],
+            (_, None) => {
                 let unseen = SeqNo::new(NAMELESS + next as u64);
-                seen.chain([unseen]).map(|seq| state.clone().committed(order, seq)).collect()
+                self.unclaimed.iter().copied().chain([unseen]).collect()
             }
-            (refusal, _) => {
-                let refused = state.clone().refused(order, refusal);
-                (refused != *state).then_some(refused).into_iter().collect()
-            }
+        };
+        if decision == Decision::Commit {
+            let later = seqs.into_iter().filter(|seq| *seq > state.last);
+            return later.map(|seq| state.clone().committed(order, seq)).collect();
         }
+        let refused = state.clone().refused(order, decision);
+        (refused != *state).then_some(refused).into_iter().collect()
     }
 
     fn report(&self) -> String {
@@ -228,6 +236,24 @@ fn unclaimed(calls: &[&Call]) -> BTreeSet<SeqNo> {
         }
     }
     &seen - &claimed
+}
+
+fn told<'h>(calls: &[&'h Call]) -> BTreeMap<u64, &'h Answer> {
+    let mut told = BTreeMap::new();
+    for call in calls {
+        let Asked::Write(Order { name: Some(name), .. }) = call.asked else { continue };
+        match &call.answer {
+            Answer::Committed { replayed: false, .. } => {
+                told.insert(name, &call.answer);
+            }
+            Answer::Refused(Decision::Conflict(_)) => {}
+            Answer::Committed { .. } | Answer::Refused(_) => {
+                told.entry(name).or_insert(&call.answer);
+            }
+            _ => {}
+        }
+    }
+    told
 }
 
 /// The calls that can have had an effect or seen one, apart where no record connects them.

@@ -28,6 +28,8 @@ struct Write<'h> {
     from: u64,
     /// When the first of them was in its place.
     handed_in: u64,
+    /// Whether anybody was told that it was carried out. If not, the entry may be that of a refusal.
+    told: bool,
 }
 
 fn writes(history: &History) -> Result<Vec<Write<'_>>, Illegal> {
@@ -35,11 +37,15 @@ fn writes(history: &History) -> Result<Vec<Write<'_>>, Illegal> {
     let mut firsts: BTreeMap<SeqNo, &Call> = BTreeMap::new();
     for (call, order) in orders(history) {
         let Some(seq) = number(history, call)? else { continue };
-        let fresh = || Write { order, seq, from: call.invoked, handed_in: call.handed_in };
+        let fresh =
+            || Write { order, seq, from: call.invoked, handed_in: call.handed_in, told: false };
         let write = found.entry(seq).or_insert_with(fresh);
-        if write.order != order || (order.name.is_none() && write.from != call.invoked) {
+        let same = order.name.is_some() || write.from == call.invoked;
+        if write.order != order || !same {
             return Err(Illegal::proved(format!("entry {seq} is also another order:\n{call}")));
         }
+        write.told |= call.is_complete();
+        write.from = write.from.min(call.invoked);
         write.handed_in = write.handed_in.min(call.handed_in);
         if (Answer::Committed { seq, replayed: false }) == call.answer
             && let Some(other) = firsts.insert(seq, call)
@@ -56,7 +62,8 @@ fn writes(history: &History) -> Result<Vec<Write<'_>>, Illegal> {
         }
     }
     // A delivery whose answer nobody saw may have been the one that counts.
-    let open = |call: &Call| matches!(call.answer, Answer::Committed { .. } | Answer::Unknown(None));
+    let open =
+        |call: &Call| matches!(call.answer, Answer::Committed { .. } | Answer::Unknown(None));
     for (call, order) in orders(history).filter(|(call, _)| open(call)) {
         let seq = order.name.and_then(|name| by_name.get(&name));
         if let Some(write) = seq.and_then(|seq| found.get_mut(seq)) {
@@ -127,16 +134,20 @@ impl States {
             made: vec![0],
             by_name: BTreeMap::new(),
         };
-        for Write { order, seq, from, handed_in } in writes {
+        for Write { order, seq, from, handed_in, told } in writes {
             let place = states.after.len();
             let (last, mut records) = states.after[place - 1].clone();
             let made = states.made[place - 1];
             if handed_in < made {
-                let what = format!("entry {seq} was in its place before one up to {last} was asked");
+                let what =
+                    format!("entry {seq} was in its place before one up to {last} was asked");
                 return Err(Illegal::proved(format!("{what}: {order:?}")));
             }
             let decision = judge(&records, order);
             if decision != Decision::Commit {
+                if !told {
+                    continue;
+                }
                 let what = format!("{decision:?} was due as entry {seq} on {records:?}");
                 return Err(Illegal::proved(format!("{what}: {order:?}")));
             }
@@ -155,12 +166,12 @@ impl States {
         times.extend(history.calls.iter().map(|call| (call.invoked, false, call)));
         times.extend(complete().map(|call| (call.returned, true, call)));
         times.sort_by_key(|(time, ..)| *time);
-        let mut sweep = Sweep { states: self, floor: 0, began: BTreeMap::new(), refused: BTreeMap::new() };
+        let mut sweep =
+            Sweep { states: self, floor: 0, began: BTreeMap::new(), refused: BTreeMap::new() };
         for (_, ends, call) in times {
             if ends {
-                let place = sweep.place(call).map_err(|what| {
-                    Illegal::proved(format!("{what}\n{call}"))
-                })?;
+                let place =
+                    sweep.place(call).map_err(|what| Illegal::proved(format!("{what}\n{call}")))?;
                 sweep.floor = sweep.floor.max(place);
             } else {
                 sweep.began.insert(call.invoked, sweep.floor);
@@ -198,7 +209,9 @@ impl Sweep<'_> {
             (Asked::Write(_), Answer::Committed { seq, .. }) => {
                 Ok(after.partition_point(|(at, _)| at < seq))
             }
-            (Asked::Write(order), Answer::Refused(decision)) => self.refusal(order, decision, low, high),
+            (Asked::Write(order), Answer::Refused(decision)) => {
+                self.refusal(order, decision, low, high)
+            }
             (Asked::Read(keys), Answer::Found { at, records }) => {
                 let (low, high) = match at {
                     None => (low, high),

@@ -60,7 +60,8 @@ impl Tally {
 }
 
 fn overlapping(history: &History) -> u64 {
-    let mut calls: Vec<_> = history.calls.iter().map(|call| (call.invoked, call.returned)).collect();
+    let mut calls: Vec<_> =
+        history.calls.iter().map(|call| (call.invoked, call.returned)).collect();
     calls.sort_unstable();
     let mut end = None;
     let mut found = 0;

@@ -16,8 +16,7 @@ fn version(version: u64) -> Expect {
 
 /// A put to each of the records.
 fn put(name: Option<u64>, puts: &[(u32, i64, Expect)]) -> Order {
-    let operation =
-        |&(key, value, expect)| Operation { key, expect, action: Action::Put(value) };
+    let operation = |&(key, value, expect)| Operation { key, expect, action: Action::Put(value) };
     Order { name, operations: puts.iter().map(operation).collect(), result_bytes: 0 }
 }
 
@@ -143,10 +142,16 @@ fn a_conflict_that_was_none() {
     let told = || Told::default().put([0, 1], 7, Expect::Any, committed(1));
     told().put([2, 3], 8, version(1), conflict(1)).illegal();
     told().put([2, 3], 8, version(1), conflict(2)).illegal();
-    told().put([2, 9], 8, version(1), committed(2)).put([10, 11], 9, version(1), conflict(1)).illegal();
+    told()
+        .put([2, 9], 8, version(1), committed(2))
+        .put([10, 11], 9, version(1), conflict(1))
+        .illegal();
     // Told while the other one was at work, and before it was.
     told().put([2, 9], 8, version(1), committed(2)).put([3, 4], 9, version(1), conflict(2)).legal();
-    told().put([5, 9], 8, version(1), committed(2)).put([3, 4], 9, version(1), conflict(2)).illegal();
+    told()
+        .put([5, 9], 8, version(1), committed(2))
+        .put([3, 4], 9, version(1), conflict(2))
+        .illegal();
 }
 
 #[test]

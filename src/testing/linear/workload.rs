@@ -50,6 +50,9 @@ pub(super) struct Stage {
 /// The kinds of calls.
 const KINDS: usize = 12;
 
+/// Names from here on belong to calls of `update`, which no `commit` can repeat.
+const UPDATES: u64 = 1 << 62;
+
 impl Default for Workload {
     fn default() -> Self {
         Self { seed: 0, callers: 4, calls: 6, records: 3, number: 0, checkpoints: false }
@@ -96,7 +99,9 @@ impl Workload {
             let ended: Vec<_> = callers.into_iter().map(thread::ScopedJoinHandle::join).collect();
             over.store(true, Ordering::Relaxed);
             for calls in ended {
-                history.calls.extend(calls.unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+                history
+                    .calls
+                    .extend(calls.unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
             }
         });
     }
@@ -108,7 +113,7 @@ impl Workload {
             _ => None,
         });
         let mut caller = self.caller(store, stage, Luck::new(self.seed));
-        for order in unknown.filter(|order| order.name.is_some()) {
+        for order in unknown.filter(|order| order.name.is_some_and(|name| name < UPDATES)) {
             caller.recorder.commit(order);
         }
         caller.recorder.snapshot(&self.keys());
@@ -155,7 +160,7 @@ impl<S: Store> Caller<'_, S> {
             1 => self.recorder.snapshot(&self.keys.clone()),
             2 => {
                 let (name, key) = (self.name(), self.key());
-                self.recorder.update(name, key, name as i64 & 0xFFFF);
+                self.recorder.update(UPDATES + name, key, (name - self.first_name) as i64);
             }
             3 => {
                 let board = self.stage.board.lock().expect("no caller panics with it").clone();
@@ -215,7 +220,8 @@ impl<S: Store> Caller<'_, S> {
             }
             7 => vec![put(key, self.remembered(key))],
             8 => {
-                let expect = if self.luck.below(2) == 0 { Expect::Any } else { self.remembered(key) };
+                let expect =
+                    if self.luck.below(2) == 0 { Expect::Any } else { self.remembered(key) };
                 vec![Operation { key, expect, action: Action::Delete }]
             }
             9 => {
