@@ -3,16 +3,16 @@
 
 use super::{core::Core, error::Error, sequencer::FrozenPoint};
 use crate::{
+    base::sync::{
+        Condvar, Mutex,
+        atomic::Ordering,
+        thread::{self, JoinHandle},
+    },
     checkpoint::{Changes, Checkpoint, CheckpointError, Meta, Reader},
     format::{VERSION, names},
     state::{digest, memtable::Memtable},
 };
-use parking_lot::{Condvar, Mutex};
-use std::{
-    io,
-    sync::{Arc, atomic::Ordering},
-    thread::{self, JoinHandle},
-};
+use std::{io, sync::Arc};
 
 /// How background work is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -29,12 +29,12 @@ use crate::{
     base::{
         Bytes, Entry, LogTime, RequestData, SeqNo, StoredRejection, WindowRow,
         limits::UNSYNCED_ENTRIES,
+        sync::{MutexGuard, atomic::Ordering},
     },
     log::{Position, writer::Failed},
     state::memtable::Horizon,
 };
-use parking_lot::MutexGuard;
-use std::sync::{Arc, atomic::Ordering};
+use std::sync::Arc;
 
 /// Sequence numbers kept free for the gap after an unclean end.
 const SEQ_RESERVE: u64 = 4 * UNSYNCED_ENTRIES;

@@ -8,10 +8,9 @@ use super::{
     registry::Registry,
 };
 use crate::{
-    base::{Entry, KeyspaceDefinition, KeyspaceId, LogTime, Row, SeqNo, WindowRow},
+    base::{Entry, KeyspaceDefinition, KeyspaceId, LogTime, Row, SeqNo, WindowRow, sync::RwLock},
     format::keyspace,
 };
-use parking_lot::RwLock;
 use std::{collections::BTreeMap, sync::Arc};
 
 /// The newest applied state, but for what only the checkpoint has.

@@ -13,4 +13,6 @@ mod linearizable;
 mod memory;
 mod outcomes;
 mod reads;
+#[cfg(steadfast_shuttle)]
+mod schedules;
 mod support;

@@ -1,0 +1,375 @@
+//! The engine's threads in every order that can be tried: at each lock and each atomic of `base::sync`, shuttle decides which
+//! thread goes on. What the callers saw is held against the checkers of `steadfast::testing::linear`; a deadlock, or a
+//! caller that is never answered, is found by shuttle.
+//!
+//! `RUSTFLAGS="--cfg steadfast_shuttle" cargo test --release --target-dir target/shuttle --test it schedules`
+//!
+//! `STEADFAST_SCHEDULES=1000000` runs so many in all, `STEADFAST_SEED` takes others. A schedule that fails is printed, and
+//! runs again as `STEADFAST_REPLAY=<what was printed>` with the name of its test.
+
+use shuttle::{
+    Config, FailurePersistence, MaxSteps, Runner,
+    rand::{Rng, thread_rng},
+    scheduler::{PctScheduler, RandomScheduler, ReplayScheduler, Scheduler},
+    thread,
+};
+use std::{
+    future::Future,
+    io::ErrorKind,
+    pin::Pin,
+    sync::{
+        Arc, Mutex, OnceLock,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    task::{Context, Poll, Wake, Waker},
+    time::Instant,
+};
+use steadfast::{
+    Engine, Error, Expect, Ticket, Verdict,
+    testing::{
+        Choice, Repeat, SimClock, SimDisk, SimEntropy,
+        linear::{Answer, Call, End, History, Recorder, linearizable, serial},
+        model::{Action, Operation, Order},
+    },
+};
+
+/// Tests that share the schedules.
+const TESTS: u64 = 6;
+
+fn told(variable: &str, otherwise: u64) -> u64 {
+    std::env::var(variable).ok().and_then(|number| number.parse().ok()).unwrap_or(otherwise)
+}
+
+/// Runs a scenario under many schedules: half of them at random, half with few, but nasty, changes of the thread.
+fn explore(name: &str, scenario: impl Fn() + Clone + Send + Sync + 'static) {
+    let mut config = Config::new();
+    config.stack_size = 1 << 20;
+    config.max_steps = MaxSteps::FailAfter(200_000);
+    config.failure_persistence = FailurePersistence::Print;
+    let run = |scheduler: Box<dyn Scheduler + Send>| {
+        Runner::new(scheduler, config.clone()).run(scenario.clone())
+    };
+    if let Ok(schedule) = std::env::var("STEADFAST_REPLAY") {
+        run(Box::new(ReplayScheduler::new_from_encoded(&schedule)));
+        return;
+    }
+    let began = Instant::now();
+    let seed = told("STEADFAST_SEED", 1);
+    let half = told("STEADFAST_SCHEDULES", 10_000).div_ceil(2 * TESTS) as usize;
+    let explored = run(Box::new(RandomScheduler::new_from_seed(seed, half)))
+        + run(Box::new(PctScheduler::new_from_seed(seed, 4, half)));
+    let seconds = began.elapsed().as_secs_f64();
+    println!("{name}: {explored} schedules, {:.0} per second", explored as f64 / seconds);
+    assert_eq!(explored, 2 * half);
+}
+
+/// How an engine is set up.
+#[derive(Clone, Copy)]
+struct Setup {
+    /// Bytes of log in the database already; with 64 KiB a checkpoint is due.
+    log_bytes: usize,
+}
+
+fn open(disk: &SimDisk, life: u64) -> Result<Engine, Error> {
+    let clock = SimClock::new((1_700_000_000 + life * 60) * 1_000_000_000, 1_000);
+    let builder = Engine::builder().segment_bytes(64 << 10).checkpoint_cache_bytes(1 << 20);
+    let builder = builder.memtable_limit_bytes(64 << 10).log_limit_bytes(64 << 10);
+    builder.clock(clock).entropy(SimEntropy::new(life)).open_on(disk.clone())
+}
+
+/// A database to begin with, made once.
+fn database(setup: Setup) -> SimDisk {
+    let disk = SimDisk::new();
+    disk.assume_powersafe("checkpoint.redb");
+    let made = disk.clone();
+    let mut config = Config::new();
+    config.stack_size = 1 << 20;
+    let make = move || {
+        let engine = open(&made, 0).unwrap();
+        let mut left = setup.log_bytes;
+        while left > 0 {
+            let bytes = left.min(8 << 10);
+            let order = Order { result_bytes: bytes, ..put(None, &[(1_000, 1, Expect::Any)]) };
+            let _ = engine.commit(order.request()).unwrap();
+            left -= bytes;
+        }
+        engine.close().unwrap();
+    };
+    Runner::new(RandomScheduler::new_from_seed(0, 1), config).run(make);
+    disk.after_power_cut(&Choice::None)
+}
+
+fn empty() -> &'static SimDisk {
+    static DISK: OnceLock<SimDisk> = OnceLock::new();
+    DISK.get_or_init(|| database(Setup { log_bytes: 0 }))
+}
+
+/// Two more groups, and a checkpoint is due.
+fn nearly_full() -> &'static SimDisk {
+    static DISK: OnceLock<SimDisk> = OnceLock::new();
+    DISK.get_or_init(|| database(Setup { log_bytes: 52 << 10 }))
+}
+
+fn put(name: Option<u64>, puts: &[(u32, i64, Expect)]) -> Order {
+    let operation = |&(key, value, expect)| Operation { key, expect, action: Action::Put(value) };
+    Order { name, operations: puts.iter().map(operation).collect(), result_bytes: 3 }
+}
+
+/// Callers of one engine and what they saw.
+struct World {
+    disk: SimDisk,
+    time: AtomicU64,
+    processes: AtomicUsize,
+    calls: Mutex<Vec<Call>>,
+}
+
+impl World {
+    fn new(disk: &SimDisk) -> Self {
+        let (time, processes) = (AtomicU64::new(0), AtomicUsize::new(0));
+        Self { disk: disk.snapshot(), time, processes, calls: Mutex::default() }
+    }
+
+    /// One caller's calls.
+    fn caller(&self, engine: &Engine, act: impl FnOnce(&mut Recorder<'_, Engine>)) {
+        let process = self.processes.fetch_add(1, Ordering::Relaxed);
+        let mut recorder = Recorder::new(engine, &self.time, process);
+        act(&mut recorder);
+        self.calls.lock().unwrap().extend(recorder.into_calls());
+    }
+
+    /// Fails one of the next calls that change the disk, or cuts the power there.
+    fn trouble(&self) {
+        let call = self.disk.io_count() + 1 + thread_rng().gen_range(0..12u64);
+        if thread_rng().gen_range(0..2) == 0 {
+            self.disk.crash_at(call);
+        } else {
+            self.disk.fail_call(call, ErrorKind::Other, Repeat::Once);
+        }
+    }
+
+    /// Everybody got the answer of a healthy engine.
+    fn assert_answered(&self) {
+        for call in &*self.calls.lock().unwrap() {
+            assert!(!matches!(call.answer, Answer::Nothing | Answer::Unknown(_)), "{call}");
+        }
+    }
+
+    /// Opens what the disk holds after a power cut, asks again for what nobody was told, and checks it all.
+    fn check(self, verdict: Option<Verdict>) {
+        let choice = match thread_rng().gen_range(0..3) {
+            0 => Choice::None,
+            1 => Choice::All,
+            _ => Choice::Seeded(thread_rng().r#gen()),
+        };
+        self.disk.crash_at(self.disk.io_count() + 1);
+        let engine = open(&self.disk.after_power_cut(&choice), 2).unwrap();
+        let report = engine.recovery().clone();
+        assert!(verdict.is_none_or(|verdict| report.verdict == verdict), "{report}");
+        let reopened = self.time.fetch_add(1, Ordering::Relaxed);
+        let unknown: Vec<Order> = {
+            let calls = self.calls.lock().unwrap();
+            let unknown = calls.iter().filter(|call| !call.is_complete());
+            unknown.filter_map(order).filter(|order| order.name.is_some()).collect()
+        };
+        self.caller(&engine, |caller| {
+            unknown.into_iter().for_each(|order| caller.commit(order));
+            caller.snapshot(&[0, 1]);
+        });
+        engine.close().unwrap();
+        let ends = vec![End { reopened, applied: report.applied_seq }];
+        let history = History { calls: self.calls.into_inner().unwrap(), ends };
+        for checker in [linearizable, serial] {
+            checker(&history).unwrap_or_else(|illegal| panic!("{illegal}"));
+        }
+    }
+}
+
+fn order(call: &Call) -> Option<Order> {
+    match &call.asked {
+        steadfast::testing::linear::Asked::Write(order) => Some(order.clone()),
+        steadfast::testing::linear::Asked::Read(_) => None,
+    }
+}
+
+/// Callers of every kind, at the same two records. `large` fills groups, so that some wait for room.
+fn callers<'s>(
+    scope: &'s thread::Scope<'s, '_>,
+    world: &'s World,
+    engine: &'s Engine,
+    result_bytes: usize,
+) {
+    let order = move |name, puts: &[(u32, i64, Expect)]| Order { result_bytes, ..put(name, puts) };
+    let shared = move || order(Some(1), &[(0, 1, Expect::Any), (1, 1, Expect::Absent)]);
+    scope.spawn(move || {
+        world.caller(engine, |caller| {
+            caller.commit(shared());
+            let expect = caller.get(0).map_or(Expect::Absent, |held| held.version.into());
+            caller.commit(order(Some(2), &[(0, 2, expect)]));
+        });
+    });
+    scope.spawn(move || {
+        world.caller(engine, |caller| {
+            let first = caller.submit(shared());
+            let second = caller.submit(order(Some(3), &[(1, 3, Expect::Any)]));
+            let third = caller.submit(order(Some(4), &[(0, 4, Expect::Present)]));
+            caller.wait(second);
+            caller.wait(first);
+            caller.wait(third);
+        });
+    });
+    scope.spawn(move || {
+        world.caller(engine, |caller| {
+            caller.update(1 << 62, 1, 5);
+            caller.snapshot(&[0, 1]);
+            caller.get(1);
+        });
+    });
+}
+
+#[test]
+fn group_commit_and_checkpoint() {
+    let disk = empty();
+    explore("group commit, checkpoint", move || {
+        let world = World::new(disk);
+        let engine = open(&world.disk, 1).unwrap();
+        thread::scope(|scope| {
+            callers(scope, &world, &engine, 3);
+            scope.spawn(|| engine.checkpoint().unwrap());
+        });
+        engine.close().unwrap();
+        world.assert_answered();
+        world.check(Some(Verdict::Clean));
+    });
+}
+
+#[test]
+fn close_in_the_middle() {
+    let disk = empty();
+    explore("close", move || {
+        let world = World::new(disk);
+        let engine = open(&world.disk, 1).unwrap();
+        thread::scope(|scope| {
+            callers(scope, &world, &engine, 3);
+            scope.spawn(|| match engine.checkpoint() {
+                Ok(()) | Err(Error::Closed) => {}
+                Err(error) => panic!("{error}"),
+            });
+            scope.spawn(|| engine.clone().close().unwrap());
+            scope.spawn(|| engine.clone().close().unwrap());
+        });
+        assert!(matches!(engine.checkpoint(), Err(Error::Closed)));
+        world.check(Some(Verdict::Clean));
+    });
+}
+
+#[test]
+fn a_failing_disk() {
+    let disk = empty();
+    explore("failing disk", move || {
+        let world = World::new(disk);
+        let engine = open(&world.disk, 1).unwrap();
+        world.trouble();
+        thread::scope(|scope| {
+            callers(scope, &world, &engine, 3);
+            scope.spawn(|| drop(engine.checkpoint()));
+            if thread_rng().gen_range(0..2) == 0 {
+                scope.spawn(|| drop(engine.clone().close()));
+            }
+        });
+        drop(engine);
+        world.check(None);
+    });
+}
+
+/// Groups fill up, the log of this checkpoint does, and the memtable is frozen while the one before is written out.
+#[test]
+fn waiting_for_room() {
+    let disk = nearly_full();
+    explore("waiting for room", move || {
+        let world = World::new(disk);
+        let engine = open(&world.disk, 1).unwrap();
+        let fails = thread_rng().gen_range(0..3) == 0;
+        if fails {
+            world.trouble();
+        }
+        thread::scope(|scope| {
+            callers(scope, &world, &engine, 3_500);
+            callers(scope, &world, &engine, 3_500);
+        });
+        drop(engine);
+        if !fails {
+            world.assert_answered();
+        }
+        world.check((!fails).then_some(Verdict::Clean));
+    });
+}
+
+/// Counts how often it is called, and gives its engine up then: maybe the last handle, on a thread of the engine's own.
+struct Holding {
+    engine: Mutex<Option<Engine>>,
+    woken: AtomicUsize,
+}
+
+impl Wake for Holding {
+    fn wake(self: Arc<Self>) {
+        self.woken.fetch_add(1, Ordering::Relaxed);
+        let engine = self.engine.lock().unwrap().take();
+        drop(engine);
+    }
+}
+
+/// A ticket that is polled, by a waker that holds the engine.
+fn polled(engine: &Engine, order: &Order) -> (Ticket<Vec<u8>>, Option<Arc<Holding>>) {
+    let mut ticket = engine.submit(order.request());
+    let holding = Holding { engine: Mutex::new(Some(engine.clone())), woken: AtomicUsize::new(0) };
+    let holding = Arc::new(holding);
+    let waker = Waker::from(holding.clone());
+    match Pin::new(&mut ticket).poll(&mut Context::from_waker(&waker)) {
+        // It was given its answer, which is right in itself: nobody else writes.
+        Poll::Ready(_) => {
+            let again = Order { name: None, ..order.clone() };
+            (engine.submit(again.request()), None)
+        }
+        Poll::Pending => (ticket, Some(holding)),
+    }
+}
+
+/// Nobody waits but futures: the last handle of the engine goes when the last of them is woken, wherever that is.
+fn wakers_that_close(fails: bool) {
+    let world = World::new(empty());
+    let engine = open(&world.disk, 1).unwrap();
+    if fails {
+        world.trouble();
+    }
+    let orders: Vec<Order> =
+        (0..3).map(|number| put(Some(u64::from(number)), &[(number, 1, Expect::Any)])).collect();
+    let tickets: Vec<_> = orders.iter().map(|order| polled(&engine, order)).collect();
+    let checkpoint = thread::spawn(move || drop(engine.checkpoint()));
+    checkpoint.join().unwrap();
+    for (mut ticket, holding) in tickets {
+        let Some(holding) = holding else {
+            drop(ticket.wait());
+            continue;
+        };
+        while holding.woken.load(Ordering::Relaxed) == 0 {
+            thread::yield_now();
+        }
+        // The answer is there once it was woken, and it is woken once.
+        let ready = Pin::new(&mut ticket).poll(&mut Context::from_waker(Waker::noop()));
+        assert!(ready.is_ready(), "woken without an answer");
+        assert_eq!(holding.woken.load(Ordering::Relaxed), 1);
+    }
+    world.disk.crash_at(world.disk.io_count() + 1);
+}
+
+#[test]
+fn wakers_that_drop_the_last_handle() {
+    empty();
+    explore("wakers that close", || wakers_that_close(false));
+}
+
+#[test]
+fn wakers_that_drop_the_last_handle_of_a_failing_engine() {
+    empty();
+    explore("wakers that close, failing disk", || wakers_that_close(true));
+}
