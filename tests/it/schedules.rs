@@ -25,13 +25,17 @@ use std::{
     time::Instant,
 };
 use steadfast::{
-    Engine, Error, Expect, Ticket, Verdict,
+    Engine, Error, Expect, Outcome, RecoveryReport, Ticket, Verdict,
     testing::{
-        Choice, Repeat, SimClock, SimDisk, SimEntropy,
-        linear::{Answer, Call, End, History, Recorder, linearizable, serial},
+        Choice, Disk, Repeat, SimClock, SimDisk, SimEntropy,
+        linear::{Answer, Asked, Call, End, History, Recorder, linearizable, serial},
         model::{Action, Operation, Order},
     },
 };
+
+/// Bytes of a memtable beside which groups are large, and of one beside which they are not.
+const LARGE: usize = 1 << 20;
+const SMALL: usize = 64 << 10;
 
 /// Tests that share the schedules.
 const TESTS: u64 = 6;
@@ -63,36 +67,31 @@ fn explore(name: &str, scenario: impl Fn() + Clone + Send + Sync + 'static) {
     assert_eq!(explored, 2 * half);
 }
 
-/// How an engine is set up.
-#[derive(Clone, Copy)]
-struct Setup {
-    /// Bytes of log in the database already; with 64 KiB a checkpoint is due.
-    log_bytes: usize,
-}
-
-fn open(disk: &SimDisk, life: u64) -> Result<Engine, Error> {
+/// Opens a database. A small memtable means small groups: each request waits until the one before was taken.
+fn open(disk: &SimDisk, life: u64, memtable_bytes: usize) -> Result<Engine, Error> {
     let clock = SimClock::new((1_700_000_000 + life * 60) * 1_000_000_000, 1_000);
     let builder = Engine::builder().segment_bytes(64 << 10).checkpoint_cache_bytes(1 << 20);
-    let builder = builder.memtable_limit_bytes(64 << 10).log_limit_bytes(64 << 10);
+    let builder = builder.memtable_limit_bytes(memtable_bytes).log_limit_bytes(64 << 10);
     builder.clock(clock).entropy(SimEntropy::new(life)).open_on(disk.clone())
 }
 
-/// A database to begin with, made once.
-fn database(setup: Setup) -> SimDisk {
+/// A database to begin with, with so many groups of one block in its log.
+fn database(groups: u64) -> SimDisk {
     let disk = SimDisk::new();
     disk.assume_powersafe("checkpoint.redb");
     let made = disk.clone();
     let mut config = Config::new();
     config.stack_size = 1 << 20;
     let make = move || {
-        let engine = open(&made, 0).unwrap();
-        let mut left = setup.log_bytes;
-        while left > 0 {
-            let bytes = left.min(8 << 10);
-            let order = Order { result_bytes: bytes, ..put(None, &[(1_000, 1, Expect::Any)]) };
+        let engine = open(&made, 0, LARGE).unwrap();
+        for _ in 0..groups {
+            let order = Order { result_bytes: 3_500, ..put(None, &[(1_000, 1, Expect::Any)]) };
             let _ = engine.commit(order.request()).unwrap();
-            left -= bytes;
         }
+        engine.close().unwrap();
+        let engine = open(&made, 1, LARGE).unwrap();
+        let bytes = engine.recovery().bytes_scanned;
+        assert!(groups == 0 || (57_000..64 << 10).contains(&bytes), "{bytes} bytes of log");
         engine.close().unwrap();
     };
     Runner::new(RandomScheduler::new_from_seed(0, 1), config).run(make);
@@ -101,13 +100,13 @@ fn database(setup: Setup) -> SimDisk {
 
 fn empty() -> &'static SimDisk {
     static DISK: OnceLock<SimDisk> = OnceLock::new();
-    DISK.get_or_init(|| database(Setup { log_bytes: 0 }))
+    DISK.get_or_init(|| database(0))
 }
 
-/// Two more groups, and a checkpoint is due.
+/// A few more groups, and a checkpoint is due.
 fn nearly_full() -> &'static SimDisk {
     static DISK: OnceLock<SimDisk> = OnceLock::new();
-    DISK.get_or_init(|| database(Setup { log_bytes: 52 << 10 }))
+    DISK.get_or_init(|| database(13))
 }
 
 fn put(name: Option<u64>, puts: &[(u32, i64, Expect)]) -> Order {
@@ -155,21 +154,21 @@ impl World {
     }
 
     /// Opens what the disk holds after a power cut, asks again for what nobody was told, and checks it all.
-    fn check(self, verdict: Option<Verdict>) {
+    fn check(self, verdict: Option<Verdict>) -> RecoveryReport {
         let choice = match thread_rng().gen_range(0..3) {
             0 => Choice::None,
             1 => Choice::All,
             _ => Choice::Seeded(thread_rng().r#gen()),
         };
         self.disk.crash_at(self.disk.io_count() + 1);
-        let engine = open(&self.disk.after_power_cut(&choice), 2).unwrap();
+        let engine = open(&self.disk.after_power_cut(&choice), 3, LARGE).unwrap();
         let report = engine.recovery().clone();
         assert!(verdict.is_none_or(|verdict| report.verdict == verdict), "{report}");
         let reopened = self.time.fetch_add(1, Ordering::Relaxed);
         let unknown: Vec<Order> = {
             let calls = self.calls.lock().unwrap();
             let unknown = calls.iter().filter(|call| !call.is_complete());
-            unknown.filter_map(order).filter(|order| order.name.is_some()).collect()
+            unknown.filter_map(order).filter(|order| order.result_bytes > 0).collect()
         };
         self.caller(&engine, |caller| {
             unknown.into_iter().for_each(|order| caller.commit(order));
@@ -181,22 +180,25 @@ impl World {
         for checker in [linearizable, serial] {
             checker(&history).unwrap_or_else(|illegal| panic!("{illegal}"));
         }
+        report
     }
 }
 
 fn order(call: &Call) -> Option<Order> {
     match &call.asked {
-        steadfast::testing::linear::Asked::Write(order) => Some(order.clone()),
-        steadfast::testing::linear::Asked::Read(_) => None,
+        Asked::Write(order) => Some(order.clone()),
+        Asked::Read(_) => None,
     }
 }
 
-/// Callers of every kind, at the same two records. `large` fills groups, so that some wait for room.
+/// Callers of every kind, at the same two records. Large results fill groups, so that some wait for room. All have some
+/// names of their own, from `names` on.
 fn callers<'s>(
     scope: &'s thread::Scope<'s, '_>,
     world: &'s World,
     engine: &'s Engine,
     result_bytes: usize,
+    names: u64,
 ) {
     let order = move |name, puts: &[(u32, i64, Expect)]| Order { result_bytes, ..put(name, puts) };
     let shared = move || order(Some(1), &[(0, 1, Expect::Any), (1, 1, Expect::Absent)]);
@@ -204,14 +206,14 @@ fn callers<'s>(
         world.caller(engine, |caller| {
             caller.commit(shared());
             let expect = caller.get(0).map_or(Expect::Absent, |held| held.version.into());
-            caller.commit(order(Some(2), &[(0, 2, expect)]));
+            caller.commit(order(Some(names), &[(0, 2, expect)]));
         });
     });
     scope.spawn(move || {
         world.caller(engine, |caller| {
             let first = caller.submit(shared());
-            let second = caller.submit(order(Some(3), &[(1, 3, Expect::Any)]));
-            let third = caller.submit(order(Some(4), &[(0, 4, Expect::Present)]));
+            let second = caller.submit(order(Some(names + 1), &[(1, 3, Expect::Any)]));
+            let third = caller.submit(order(Some(names + 2), &[(0, 4, Expect::Present)]));
             caller.wait(second);
             caller.wait(first);
             caller.wait(third);
@@ -219,7 +221,7 @@ fn callers<'s>(
     });
     scope.spawn(move || {
         world.caller(engine, |caller| {
-            caller.update(1 << 62, 1, 5);
+            caller.update(names + 3, 1, 5);
             caller.snapshot(&[0, 1]);
             caller.get(1);
         });
@@ -231,9 +233,9 @@ fn group_commit_and_checkpoint() {
     let disk = empty();
     explore("group commit, checkpoint", move || {
         let world = World::new(disk);
-        let engine = open(&world.disk, 1).unwrap();
+        let engine = open(&world.disk, 2, LARGE).unwrap();
         thread::scope(|scope| {
-            callers(scope, &world, &engine, 3);
+            callers(scope, &world, &engine, 3, 10);
             scope.spawn(|| engine.checkpoint().unwrap());
         });
         engine.close().unwrap();
@@ -247,9 +249,9 @@ fn close_in_the_middle() {
     let disk = empty();
     explore("close", move || {
         let world = World::new(disk);
-        let engine = open(&world.disk, 1).unwrap();
+        let engine = open(&world.disk, 2, LARGE).unwrap();
         thread::scope(|scope| {
-            callers(scope, &world, &engine, 3);
+            callers(scope, &world, &engine, 3, 10);
             scope.spawn(|| match engine.checkpoint() {
                 Ok(()) | Err(Error::Closed) => {}
                 Err(error) => panic!("{error}"),
@@ -267,10 +269,10 @@ fn a_failing_disk() {
     let disk = empty();
     explore("failing disk", move || {
         let world = World::new(disk);
-        let engine = open(&world.disk, 1).unwrap();
+        let engine = open(&world.disk, 2, LARGE).unwrap();
         world.trouble();
         thread::scope(|scope| {
-            callers(scope, &world, &engine, 3);
+            callers(scope, &world, &engine, 3, 10);
             scope.spawn(|| drop(engine.checkpoint()));
             if thread_rng().gen_range(0..2) == 0 {
                 scope.spawn(|| drop(engine.clone().close()));
@@ -284,24 +286,30 @@ fn a_failing_disk() {
 /// Groups fill up, the log of this checkpoint does, and the memtable is frozen while the one before is written out.
 #[test]
 fn waiting_for_room() {
-    let disk = nearly_full();
+    let (disk, checkpoints) = (nearly_full(), Arc::new(AtomicU64::new(0)));
+    let written = checkpoints.clone();
     explore("waiting for room", move || {
         let world = World::new(disk);
-        let engine = open(&world.disk, 1).unwrap();
+        let engine = open(&world.disk, 2, SMALL).unwrap();
+        let before = engine.durable_seq();
         let fails = thread_rng().gen_range(0..3) == 0;
         if fails {
             world.trouble();
         }
         thread::scope(|scope| {
-            callers(scope, &world, &engine, 3_500);
-            callers(scope, &world, &engine, 3_500);
+            callers(scope, &world, &engine, 3_500, 10);
+            callers(scope, &world, &engine, 3_500, 20);
         });
         drop(engine);
         if !fails {
             world.assert_answered();
         }
-        world.check((!fails).then_some(Verdict::Clean));
+        let report = world.check((!fails).then_some(Verdict::Clean));
+        written.fetch_add(u64::from(report.checkpoint_seq > before), Ordering::Relaxed);
     });
+    let checkpoints = checkpoints.load(Ordering::Relaxed);
+    println!("of these {checkpoints} with a checkpoint that became due");
+    assert!(checkpoints > 0);
 }
 
 /// Counts how often it is called, and gives its engine up then: maybe the last handle, on a thread of the engine's own.
@@ -318,58 +326,81 @@ impl Wake for Holding {
     }
 }
 
-/// A ticket that is polled, by a waker that holds the engine.
-fn polled(engine: &Engine, order: &Order) -> (Ticket<Vec<u8>>, Option<Arc<Holding>>) {
+/// A ticket that waits for a waker, which holds the engine; `None` when it was answered at once.
+fn polled(engine: &Engine, order: &Order) -> Option<(Ticket<Vec<u8>>, Arc<Holding>)> {
     let mut ticket = engine.submit(order.request());
     let holding = Holding { engine: Mutex::new(Some(engine.clone())), woken: AtomicUsize::new(0) };
     let holding = Arc::new(holding);
     let waker = Waker::from(holding.clone());
-    match Pin::new(&mut ticket).poll(&mut Context::from_waker(&waker)) {
-        // It was given its answer, which is right in itself: nobody else writes.
-        Poll::Ready(_) => {
-            let again = Order { name: None, ..order.clone() };
-            (engine.submit(again.request()), None)
-        }
-        Poll::Pending => (ticket, Some(holding)),
-    }
+    let polled = Pin::new(&mut ticket).poll(&mut Context::from_waker(&waker));
+    polled.is_pending().then_some((ticket, holding))
 }
 
-/// Nobody waits but futures: the last handle of the engine goes when the last of them is woken, wherever that is.
-fn wakers_that_close(fails: bool) {
-    let world = World::new(empty());
-    let engine = open(&world.disk, 1).unwrap();
+/// Nobody waits but futures. The last handle of the engine goes when the last of them is woken, on a thread of the
+/// engine's own: that of the committer, or of a checkpoint that fails. Gives whether a checkpoint was written, or somebody told of one that failed.
+fn wakers_that_close(disk: &SimDisk, fails: bool) -> bool {
+    let world = World::new(disk);
+    let engine = open(&world.disk, 2, LARGE).unwrap();
+    let before = engine.durable_seq();
     if fails {
-        world.trouble();
+        let call = world.disk.io_count() + 1 + thread_rng().gen_range(0..60u64);
+        world.disk.fail_call(call, ErrorKind::Other, Repeat::Once);
     }
-    let orders: Vec<Order> =
-        (0..3).map(|number| put(Some(u64::from(number)), &[(number, 1, Expect::Any)])).collect();
-    let tickets: Vec<_> = orders.iter().map(|order| polled(&engine, order)).collect();
-    let checkpoint = thread::spawn(move || drop(engine.checkpoint()));
-    checkpoint.join().unwrap();
-    for (mut ticket, holding) in tickets {
-        let Some(holding) = holding else {
-            drop(ticket.wait());
-            continue;
-        };
+    let large = |number: u32| Order {
+        result_bytes: 1_500,
+        ..put(Some(u64::from(number)), &[(number, 1, Expect::Any)])
+    };
+    let tickets: Vec<_> = (0..6)
+        .filter_map(|number| Some((large(number), polled(&engine, &large(number))?)))
+        .collect();
+    drop(engine);
+    let (mut committed, mut told) = (Vec::new(), false);
+    for (order, (mut ticket, holding)) in tickets {
         while holding.woken.load(Ordering::Relaxed) == 0 {
             thread::yield_now();
         }
         // The answer is there once it was woken, and it is woken once.
-        let ready = Pin::new(&mut ticket).poll(&mut Context::from_waker(Waker::noop()));
-        assert!(ready.is_ready(), "woken without an answer");
+        match Pin::new(&mut ticket).poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Ok(Outcome::Committed(receipt))) => committed.push((order, receipt.seq)),
+            Poll::Ready(Err(Error::Poisoned { reason })) if fails => {
+                told |= reason.contains("checkpoint");
+            }
+            answer => assert!(fails && answer.is_ready(), "{answer:?}"),
+        }
         assert_eq!(holding.woken.load(Ordering::Relaxed), 1);
     }
-    world.disk.crash_at(world.disk.io_count() + 1);
+    // A waker that panics is ignored, so only the lock tells that the engine was closed to the end.
+    while world.disk.lock().is_err() {
+        thread::yield_now();
+    }
+    let engine = open(&world.disk.after_power_cut(&Choice::None), 3, LARGE).unwrap();
+    for (order, seq) in committed {
+        let receipt = engine.commit(order.request()).unwrap().committed().unwrap();
+        assert_eq!((receipt.seq, receipt.replayed), (seq, true), "{order:?}");
+    }
+    let checkpoint = engine.recovery().checkpoint_seq;
+    engine.close().unwrap();
+    if fails { told } else { checkpoint > before }
+}
+
+fn explore_wakers(name: &str, fails: bool) {
+    let (disk, checkpoints) = (nearly_full(), Arc::new(AtomicU64::new(0)));
+    let written = checkpoints.clone();
+    explore(name, move || {
+        let checkpoint = wakers_that_close(disk, fails);
+        written.fetch_add(u64::from(checkpoint), Ordering::Relaxed);
+    });
+    let checkpoints = checkpoints.load(Ordering::Relaxed);
+    println!("of these {checkpoints} with a checkpoint that mattered");
+    assert!(checkpoints > 0);
 }
 
 #[test]
 fn wakers_that_drop_the_last_handle() {
-    empty();
-    explore("wakers that close", || wakers_that_close(false));
+    explore_wakers("wakers that close", false);
 }
 
 #[test]
 fn wakers_that_drop_the_last_handle_of_a_failing_engine() {
-    empty();
-    explore("wakers that close, failing disk", || wakers_that_close(true));
+    explore_wakers("wakers that close, failing disk", true);
 }
