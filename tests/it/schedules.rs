@@ -16,6 +16,7 @@ use shuttle::{
 use std::{
     future::Future,
     io::ErrorKind,
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::{
         Arc, Mutex, OnceLock,
@@ -316,21 +317,30 @@ fn waiting_for_room() {
 struct Holding {
     engine: Mutex<Option<Engine>>,
     woken: AtomicUsize,
+    /// How often it lets others go on first.
+    pauses: usize,
+    closed: AtomicUsize,
 }
 
 impl Wake for Holding {
     fn wake(self: Arc<Self>) {
         self.woken.fetch_add(1, Ordering::Relaxed);
+        (0..self.pauses).for_each(|_| thread::yield_now());
         let engine = self.engine.lock().unwrap().take();
-        drop(engine);
+        // A panic would go no further, for the engine catches those of wakers.
+        if catch_unwind(AssertUnwindSafe(|| drop(engine))).is_ok() {
+            self.closed.fetch_add(1, Ordering::Relaxed);
+        }
     }
 }
 
 /// A ticket that waits for a waker, which holds the engine; `None` when it was answered at once.
 fn polled(engine: &Engine, order: &Order) -> Option<(Ticket<Vec<u8>>, Arc<Holding>)> {
     let mut ticket = engine.submit(order.request());
-    let holding = Holding { engine: Mutex::new(Some(engine.clone())), woken: AtomicUsize::new(0) };
-    let holding = Arc::new(holding);
+    let pauses = [0, 0, 50][thread_rng().gen_range(0..3)];
+    let (handle, woken) = (Mutex::new(Some(engine.clone())), AtomicUsize::new(0));
+    let closed = AtomicUsize::new(0);
+    let holding = Arc::new(Holding { engine: handle, woken, pauses, closed });
     let waker = Waker::from(holding.clone());
     let polled = Pin::new(&mut ticket).poll(&mut Context::from_waker(&waker));
     polled.is_pending().then_some((ticket, holding))
@@ -350,11 +360,11 @@ fn wakers_that_close(disk: &SimDisk, fails: bool) -> bool {
         result_bytes: 1_500,
         ..put(Some(u64::from(number)), &[(number, 1, Expect::Any)])
     };
-    let tickets: Vec<_> = (0..6)
+    let tickets: Vec<_> = (0..8)
         .filter_map(|number| Some((large(number), polled(&engine, &large(number))?)))
         .collect();
     drop(engine);
-    let (mut committed, mut told) = (Vec::new(), false);
+    let (mut committed, mut wakers, mut told) = (Vec::new(), Vec::new(), false);
     for (order, (mut ticket, holding)) in tickets {
         while holding.woken.load(Ordering::Relaxed) == 0 {
             thread::yield_now();
@@ -367,11 +377,17 @@ fn wakers_that_close(disk: &SimDisk, fails: bool) -> bool {
             }
             answer => assert!(fails && answer.is_ready(), "{answer:?}"),
         }
-        assert_eq!(holding.woken.load(Ordering::Relaxed), 1);
+        wakers.push(holding);
     }
-    // A waker that panics is ignored, so only the lock tells that the engine was closed to the end.
     while world.disk.lock().is_err() {
         thread::yield_now();
+    }
+    for waker in wakers {
+        let count = |times: &AtomicUsize| times.load(Ordering::Relaxed);
+        while Arc::strong_count(&waker) > 1 {
+            thread::yield_now();
+        }
+        assert_eq!((count(&waker.woken), count(&waker.closed)), (1, 1), "a waker panicked");
     }
     let engine = open(&world.disk.after_power_cut(&Choice::None), 3, LARGE).unwrap();
     for (order, seq) in committed {
@@ -403,4 +419,28 @@ fn wakers_that_drop_the_last_handle() {
 #[test]
 fn wakers_that_drop_the_last_handle_of_a_failing_engine() {
     explore_wakers("wakers that close, failing disk", true);
+}
+
+/// Closes the engine when it is called.
+struct Closing(Engine);
+
+impl Wake for Closing {
+    fn wake(self: Arc<Self>) {
+        let _ = self.0.clone().close();
+    }
+}
+
+#[test]
+#[ignore = "known: a waker that calls `close` while another thread is closing waits for that one, which waits for it"]
+fn a_waker_that_closes_while_another_thread_does() {
+    let disk = empty();
+    explore("a waker closes, too", move || {
+        let world = World::new(disk);
+        let engine = open(&world.disk, 2, LARGE).unwrap();
+        let mut ticket = engine.submit(put(Some(1), &[(0, 1, Expect::Any)]).request());
+        let waker = Waker::from(Arc::new(Closing(engine.clone())));
+        let _ = Pin::new(&mut ticket).poll(&mut Context::from_waker(&waker));
+        let closing = thread::spawn(move || engine.close().unwrap());
+        closing.join().unwrap();
+    });
 }

@@ -83,7 +83,9 @@ impl Workload {
             if self.checkpoints {
                 scope.spawn(|| {
                     // It fails when the disk does, which is what the callers are told, too.
-                    while !over.load(Ordering::Relaxed) && store.engine().checkpoint().is_ok() {}
+                    while !over.load(Ordering::Relaxed) && store.engine().checkpoint().is_ok() {
+                        thread::yield_now();
+                    }
                 });
             }
             let caller = |seed| {
