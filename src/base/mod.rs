@@ -10,6 +10,7 @@ pub mod limits;
 mod never;
 mod request;
 mod row;
+pub mod sync;
 
 pub use self::bytes::Bytes;
 pub use expect::Expect;

@@ -1,19 +1,25 @@
 //! Work that nobody waits for: leading for tickets, checkpoints, preparing segments. By threads, or step by step by the
 //! caller, so that a test can run everything from one seed.
 
-use super::{core::Core, error::Error, sequencer::FrozenPoint};
+use super::{
+    core::Core,
+    error::Error,
+    sequencer::{FrozenPoint, Parked},
+};
 use crate::{
-    base::canary::canary,
+    base::{
+        canary::canary,
+        sync::{
+            Condvar, Mutex,
+            atomic::Ordering,
+            thread::{self, JoinHandle},
+        },
+    },
     checkpoint::{Changes, Checkpoint, CheckpointError, Meta, Reader},
     format::{VERSION, names},
     state::{digest, memtable::Memtable},
 };
-use parking_lot::{Condvar, Mutex};
-use std::{
-    io,
-    sync::{Arc, atomic::Ordering},
-    thread::{self, JoinHandle},
-};
+use std::{io, sync::Arc};
 
 /// How background work is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,6 +113,12 @@ pub(super) fn start(core: &Arc<Core>) -> io::Result<Vec<JoinHandle<()>>> {
     }
 }
 
+/// A failure that ended the writes, and those who are to be told once no lock is held.
+struct Stopped {
+    error: Error,
+    told: Vec<Parked>,
+}
+
 impl Core {
     /// Does one piece of background work; false when there was none.
     pub(super) fn background_step(&self) -> Result<bool, Error> {
@@ -132,6 +144,14 @@ impl Core {
 
     /// Writes a frozen memtable to the checkpoint and trims the log; false when there was none that is durable.
     pub(super) fn checkpoint_step(&self) -> Result<bool, Error> {
+        // A waker may close the engine, so those that are told are woken where no lock is held.
+        self.write_frozen().map_err(|Stopped { error, told }| {
+            Self::answer(told);
+            error
+        })
+    }
+
+    fn write_frozen(&self) -> Result<bool, Stopped> {
         let checkpoint = self.checkpoint.lock();
         let (Some(point), Some(checkpoint)) = (self.frozen(), &*checkpoint) else {
             return Ok(false);
@@ -143,10 +163,10 @@ impl Core {
         };
         let meta = self.meta(&point, lowest);
         let reader = write_out(checkpoint, &point.memtable, &meta).map_err(|error| {
-            let stopped = self.stop_writes(format!("writing the checkpoint failed: {error}"));
+            let stopped = self.stop(format!("writing the checkpoint failed: {error}"));
             match error {
                 CheckpointError::Io(_) => stopped,
-                damaged => self.checkpoint_error(damaged),
+                damaged => Stopped { error: self.checkpoint_error(damaged), ..stopped },
             }
         })?;
         self.settle_keys(&point.memtable);
@@ -187,14 +207,18 @@ impl Core {
 
     /// Poisons the engine for a failure outside of the log. A group that is being written is left to its own fate.
     pub(super) fn stop_writes(&self, reason: String) -> Error {
+        let Stopped { error, told } = self.stop(reason);
+        Self::answer(told);
+        error
+    }
+
+    fn stop(&self, reason: String) -> Stopped {
         let mut sequencer = self.sequencer.lock();
         let in_flight = sequencer.in_flight.as_ref().map(|group| group.last_seq);
         let failed = in_flight.unwrap_or(sequencer.durable);
-        let dropped = self.poison(&mut sequencer, reason, failed, Vec::new());
+        let told = self.poison(&mut sequencer, reason, failed, Vec::new());
         let error = Self::poisoned(sequencer.poison.as_ref().expect("it was just set"));
-        drop(sequencer);
-        Self::answer(dropped);
-        error
+        Stopped { error, told }
     }
 
     fn meta(&self, point: &FrozenPoint, trim: u64) -> Meta {
@@ -214,7 +238,7 @@ impl Core {
     }
 
     /// Removes segments that nothing needs any more.
-    fn trim(&self, numbers: &[u64]) -> Result<(), Error> {
+    fn trim(&self, numbers: &[u64]) -> Result<(), Stopped> {
         let removed = numbers.iter().try_for_each(|&number| {
             self.machine.disk.remove(&names::segment(number))?;
             self.writer.lock().forget(&[number]);
@@ -225,7 +249,7 @@ impl Core {
         });
         synced.map_err(|source| {
             // A later sync of the folder would prove nothing about names that go into it now.
-            self.stop_writes(format!("removing a segment of the log failed: {source}"))
+            self.stop(format!("removing a segment of the log failed: {source}"))
         })
     }
 

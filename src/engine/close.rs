@@ -1,19 +1,22 @@
 //! The end of an engine.
 
 use super::{background, core::Core, error::Error};
-use crate::{checkpoint::CheckpointError, format::names};
-use parking_lot::ReentrantMutex;
-use std::{
-    cell::RefCell,
-    io,
-    sync::{Arc, atomic::Ordering},
-    thread::{self, JoinHandle},
+use crate::{
+    base::sync::{
+        Mutex, ReentrantMutex,
+        atomic::Ordering,
+        thread::{self, JoinHandle},
+    },
+    checkpoint::CheckpointError,
+    format::names,
 };
+use std::{io, mem, sync::Arc};
 
 /// What the clones of an engine share; closes it when the last is dropped.
 pub(super) struct Handle {
     pub core: Arc<Core>,
-    threads: ReentrantMutex<RefCell<Vec<JoinHandle<()>>>>,
+    closing: ReentrantMutex<()>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Handle {
@@ -26,21 +29,22 @@ impl Handle {
         } else {
             Vec::new()
         };
-        Ok(Self { core, threads: ReentrantMutex::new(RefCell::new(threads)) })
+        Ok(Self { core, closing: ReentrantMutex::new(()), threads: Mutex::new(threads) })
     }
 
     /// Closes the engine once; later calls do nothing.
     pub(super) fn close(&self) -> Result<(), Error> {
         // Held to the end, so that a second call returns when the first is done; a waker may close from within.
-        let threads = self.threads.lock();
-        if std::mem::replace(&mut self.core.sequencer.lock().closed, true) {
+        let _closing = self.closing.lock();
+        if mem::replace(&mut self.core.sequencer.lock().closed, true) {
             return Ok(());
         }
         // Those who wait for room would wait for ever.
         self.core.room.notify_all();
         let settled = self.core.settle();
         self.core.wakes.stop();
-        for thread in threads.take() {
+        let threads = mem::take(&mut *self.threads.lock());
+        for thread in threads {
             // A waker can close on a thread of the engine's own, which then ends by itself; one that panicked has told.
             if thread.thread().id() != thread::current().id() {
                 let _ = thread.join();

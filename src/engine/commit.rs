@@ -27,14 +27,15 @@ use super::{
 use crate::{
     admission::{self, Admitted, At, Decision, Refusal, admit},
     base::{
-        Bytes, Entry, LogTime, RequestData, SeqNo, StoredRejection, WindowRow, canary::canary,
+        Bytes, Entry, LogTime, RequestData, SeqNo, StoredRejection, WindowRow,
+        canary::canary,
         limits::UNSYNCED_ENTRIES,
+        sync::{MutexGuard, atomic::Ordering},
     },
     log::{Position, writer::Failed},
     state::memtable::Horizon,
 };
-use parking_lot::MutexGuard;
-use std::sync::{Arc, atomic::Ordering};
+use std::sync::Arc;
 
 /// Sequence numbers kept free for the gap after an unclean end.
 const SEQ_RESERVE: u64 = 4 * UNSYNCED_ENTRIES;

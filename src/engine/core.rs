@@ -7,18 +7,21 @@ use super::{
     sequencer::{FrozenPoint, Parked, Poison, Sequencer},
 };
 use crate::{
-    base::{SeqNo, canary::canary},
+    base::{
+        SeqNo,
+        canary::canary,
+        sync::{
+            Condvar, Mutex, RwLock,
+            atomic::{AtomicBool, AtomicU64, Ordering},
+        },
+    },
     checkpoint::{Checkpoint, CheckpointError, Reader},
     disk::Lock,
     log::writer::{Source, Writer},
     recovery::{Machine, Recovered, RecoveryReport},
     state::{filter::Filter, memtable::Memtable, registry::Registry},
 };
-use parking_lot::{Condvar, Mutex, RwLock};
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicU64, Ordering},
-};
+use std::sync::Arc;
 
 /// Locks are taken in the order of these fields.
 pub(super) struct Core {

@@ -1,6 +1,7 @@
 //! Notices when a closure that the engine runs calls the engine.
 
 use super::error::Error;
+use crate::base::sync::thread_local;
 use std::cell::Cell;
 
 thread_local! {
@@ -11,16 +12,16 @@ thread_local! {
 pub(super) struct Inside(bool);
 
 pub(super) fn enter() -> Inside {
-    Inside(INSIDE.replace(true))
+    Inside(INSIDE.with(|inside| inside.replace(true)))
 }
 
 impl Drop for Inside {
     fn drop(&mut self) {
-        INSIDE.set(self.0);
+        INSIDE.with(|inside| inside.set(self.0));
     }
 }
 
 /// Refuses a call from inside a closure.
 pub(super) fn check(what: &'static str) -> Result<(), Error> {
-    if INSIDE.get() { Err(Error::Reentrant { what }) } else { Ok(()) }
+    if INSIDE.with(Cell::get) { Err(Error::Reentrant { what }) } else { Ok(()) }
 }

@@ -6,11 +6,11 @@ use crate::{
     base::{
         Action, RequestData, Verdict,
         limits::{GROUP_BYTES, UNSYNCED_ENTRIES},
+        sync::MutexGuard,
     },
     disk,
     log::writer::room_in,
 };
-use parking_lot::MutexGuard;
 use std::io;
 
 /// No entry is shorter in the log.

@@ -1,13 +1,13 @@
 //! Where a caller waits for the answer to its request.
 
 use super::{error::Error, outcome::Answer};
-use parking_lot::{Condvar, Mutex};
+use crate::base::sync::{
+    Condvar, Mutex,
+    atomic::{AtomicBool, Ordering},
+};
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     task::{Poll, Waker},
 };
 
@@ -46,7 +46,7 @@ pub(super) enum Woken {
 
 impl Slot {
     pub(super) fn new(blocking: bool) -> Arc<Self> {
-        Arc::new(Self { blocking: blocking.into(), ..Self::default() })
+        Arc::new(Self { blocking: AtomicBool::new(blocking), ..Self::default() })
     }
 
     /// The caller is about to block here, and no longer waits as a future.

@@ -15,6 +15,7 @@ use crate::{
         Action, Bytes, Expect, IdempotencyKey, LogTime, Never, Operation, Read, RequestData, Row,
         SeqNo, Verdict, Version,
         limits::{OPERATIONS, check},
+        sync::thread,
     },
     codec::{self, AsKey, Codec, Key, Keyspace, encode_key},
 };
@@ -294,7 +295,7 @@ fn pause(core: &Core, attempt: u32) {
     let random = core.machine.entropy.random().unwrap_or(0) % most.as_nanos();
     let pause = Duration::from_nanos(u64::try_from(random).unwrap_or(0));
     #[allow(clippy::disallowed_methods, reason = "nothing is decided by how long this takes")]
-    std::thread::sleep(pause);
+    thread::sleep(pause);
 }
 
 impl fmt::Debug for Transaction<'_> {

@@ -1,12 +1,11 @@
 //! The state as the checkpoint holds it: what of it is kept in memory.
 
 use crate::{
-    base::{KeyspaceId, SeqNo},
+    base::{KeyspaceId, SeqNo, sync::RwLock},
     checkpoint::{CheckpointError, Meta, Reader},
     format::keyspace,
     state::{digest::RowHasher, fold::Fold, registry::Registry},
 };
-use parking_lot::RwLock;
 use std::{collections::BTreeMap, ops::Bound, sync::Arc};
 
 const CHUNK: usize = 256;

@@ -8,10 +8,12 @@ use super::{
     registry::Registry,
 };
 use crate::{
-    base::{Entry, KeyspaceDefinition, KeyspaceId, LogTime, Row, SeqNo, WindowRow, canary::canary},
+    base::{
+        Entry, KeyspaceDefinition, KeyspaceId, LogTime, Row, SeqNo, WindowRow, canary::canary,
+        sync::RwLock,
+    },
     format::keyspace,
 };
-use parking_lot::RwLock;
 use std::{collections::BTreeMap, sync::Arc};
 
 /// The newest applied state, but for what only the checkpoint has.

@@ -3,8 +3,9 @@
 //! A reader asks "as of entry s". The versions kept of a record are: every one past the durable watermark, the newest
 //! durable one, and for each live snapshot the newest it can see. So a record written over and over costs no memory.
 
-use crate::base::{Bytes, KeyspaceId, Row, SeqNo, StoredOutcome, StoredRejection, WindowRow};
-use parking_lot::RwLock;
+use crate::base::{
+    Bytes, KeyspaceId, Row, SeqNo, StoredOutcome, StoredRejection, WindowRow, sync::RwLock,
+};
 use std::{
     collections::{BTreeMap, HashMap},
     ops::Bound,

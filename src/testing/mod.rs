@@ -6,7 +6,10 @@
 //! | [`service`] | runs the code of a service, cut off at every I/O |
 //! | [`crash`] | cuts the power at every I/O of every short run, and of its recovery |
 //! | [`fuzz`] | the functions of the fuzz targets |
+//! | [`linear`] | looks for an order that explains what concurrent callers saw |
 //! | [`log`] | the log alone, at thousands of crashes a second |
+//! | [`swarm`] | random clients and faults of every kind |
+//! | [`faults`] | every call of the disk fails in turn |
 //! | [`rot`] | damages files at every place |
 //! | [`reseal`] | forges what only its own checksum protects |
 //! | [`kills`] | kills real processes |
@@ -16,6 +19,7 @@ pub mod faults;
 pub mod fuzz;
 pub mod kills;
 pub mod laws;
+pub mod linear;
 pub mod log;
 mod luck;
 pub mod model;

@@ -58,7 +58,7 @@ pub enum Action {
 }
 
 /// A record, as far as the model knows it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Held {
     /// Its value.
     pub value: i64,
@@ -69,7 +69,7 @@ pub struct Held {
 }
 
 /// What becomes of an order.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Decision {
     /// It is carried out.
     Commit,
@@ -183,33 +183,7 @@ impl Model {
             let same = first.operations == order.operations;
             return if same { Decision::Remembered } else { Decision::Reused };
         }
-        let there =
-            |operation: &Operation| self.records.get(&operation.key).map(|record| record.version);
-        let stale = order.operations.iter().find_map(|operation| match operation.expect {
-            Expect::Version(version) => Some(there(operation)).filter(|v| *v != Some(version)),
-            _ => None,
-        });
-        if let Some(found) = stale {
-            return Decision::Conflict(found);
-        }
-        let unmet = order.operations.iter().find_map(|operation| {
-            let found = there(operation);
-            match operation.expect {
-                Expect::Absent => Some(found).filter(Option::is_some),
-                Expect::Present => Some(found).filter(Option::is_none),
-                _ => None,
-            }
-        });
-        if let Some(found) = unmet {
-            return Decision::Unmet(found);
-        }
-        let over = order.operations.iter().find_map(|operation| {
-            let Action::Add { delta, bounds } = operation.action else { return None };
-            let current = self.records.get(&operation.key).map_or(0, |record| record.value);
-            let sum = current.checked_add(delta).filter(|sum| (bounds.0..=bounds.1).contains(sum));
-            sum.is_none().then_some(current)
-        });
-        over.map_or(Decision::Commit, Decision::OutOfBounds)
+        judge(&self.records, order)
     }
 
     /// Whether an order takes an entry of the log.
@@ -288,9 +262,7 @@ impl Model {
         let decision = self.decide(order);
         self.last = seq;
         if decision == Decision::Commit {
-            for operation in &order.operations {
-                self.mutate(operation, seq.into());
-            }
+            change(&mut self.records, order, seq.into());
         }
         if let Some(name) = order.name {
             let told = match decision {
@@ -299,21 +271,6 @@ impl Model {
             };
             self.window.insert(name, (order.clone(), told));
         }
-    }
-
-    fn mutate(&mut self, operation: &Operation, version: Version) {
-        let old = self.records.get(&operation.key);
-        let value = match operation.action {
-            Action::Check => return,
-            Action::Delete => {
-                self.records.remove(&operation.key);
-                return;
-            }
-            Action::Put(value) => value,
-            Action::Add { delta, .. } => old.map_or(0, |old| old.value) + delta,
-        };
-        let created = old.map_or(version, |old| old.created);
-        self.records.insert(operation.key, Held { value, version, created });
     }
 
     /// Compares the records an engine shows with those it must show.
@@ -384,6 +341,54 @@ pub fn again(answer: &Outcome<Vec<u8>>) -> Outcome<Vec<u8>> {
 #[must_use]
 pub fn keyspace(key: u32) -> &'static Keyspace<u32, i64> {
     if key < OTHERS_FROM { &NUMBERS } else { &OTHERS }
+}
+
+/// What becomes of an order that nothing is remembered of.
+pub(super) fn judge(records: &BTreeMap<u32, Held>, order: &Order) -> Decision {
+    let there = |operation: &Operation| records.get(&operation.key).map(|record| record.version);
+    let stale = order.operations.iter().find_map(|operation| match operation.expect {
+        Expect::Version(version) => Some(there(operation)).filter(|v| *v != Some(version)),
+        _ => None,
+    });
+    if let Some(found) = stale {
+        return Decision::Conflict(found);
+    }
+    let unmet = order.operations.iter().find_map(|operation| {
+        let found = there(operation);
+        match operation.expect {
+            Expect::Absent => Some(found).filter(Option::is_some),
+            Expect::Present => Some(found).filter(Option::is_none),
+            _ => None,
+        }
+    });
+    if let Some(found) = unmet {
+        return Decision::Unmet(found);
+    }
+    let over = order.operations.iter().find_map(|operation| {
+        let Action::Add { delta, bounds } = operation.action else { return None };
+        let current = records.get(&operation.key).map_or(0, |record| record.value);
+        let sum = current.checked_add(delta).filter(|sum| (bounds.0..=bounds.1).contains(sum));
+        sum.is_none().then_some(current)
+    });
+    over.map_or(Decision::Commit, Decision::OutOfBounds)
+}
+
+/// Carries out all operations of an order, as entry `version`.
+pub(super) fn change(records: &mut BTreeMap<u32, Held>, order: &Order, version: Version) {
+    for operation in &order.operations {
+        let old = records.get(&operation.key);
+        let value = match operation.action {
+            Action::Check => continue,
+            Action::Delete => {
+                records.remove(&operation.key);
+                continue;
+            }
+            Action::Put(value) => value,
+            Action::Add { delta, .. } => old.map_or(0, |old| old.value) + delta,
+        };
+        let created = old.map_or(version, |old| old.created);
+        records.insert(operation.key, Held { value, version, created });
+    }
 }
 
 pub(super) fn records(engine: &Engine) -> Result<BTreeMap<u32, Held>, Error> {

@@ -27,13 +27,14 @@ const ORDER: [&str; 11] = [
 const STRANGERS: [&str; 3] = ["admission", "log", "checkpoint"];
 
 /// Crates, and the modules that name them.
-const HOMES: [(&str, &[&str]); 7] = [
+const HOMES: [(&str, &[&str]); 8] = [
     ("bincode", &["codec"]),
     ("crc32fast", &["format"]),
     ("getrandom", &["disk"]),
     ("postcard", &["codec"]),
     ("redb", &["checkpoint"]),
     ("rustix", &["disk"]),
+    ("shuttle", &["base"]),
     // The simulated disk compares its images by a digest, too.
     ("xxhash_rust", &["state", "disk"]),
 ];

@@ -14,11 +14,14 @@ mod golden;
 mod hunts;
 mod kills;
 mod layers;
+mod linearizable;
 mod log;
 #[cfg(target_os = "linux")]
 mod memory;
 mod outcomes;
 mod reads;
+#[cfg(steadfast_shuttle)]
+mod schedules;
 mod service;
 mod support;
 mod swarm;

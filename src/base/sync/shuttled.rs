@@ -1,0 +1,140 @@
+//! Shuttle's locks in the form of `parking_lot`'s, which are not poisoned and whose guards stay where they are.
+
+use shuttle::{sync, thread};
+use std::{
+    ops::{Deref, DerefMut},
+    sync::PoisonError,
+};
+
+/// See `parking_lot::Mutex`.
+#[derive(Debug, Default)]
+pub struct Mutex<T>(sync::Mutex<T>);
+
+/// See `parking_lot::MutexGuard`.
+#[derive(Debug)]
+pub struct MutexGuard<'a, T>(Option<sync::MutexGuard<'a, T>>);
+
+/// See `parking_lot::Condvar`.
+#[derive(Debug, Default)]
+pub struct Condvar(sync::Condvar);
+
+/// See `parking_lot::RwLock`.
+#[derive(Debug, Default)]
+pub struct RwLock<T>(sync::RwLock<T>);
+
+/// See `parking_lot::ReentrantMutex`.
+#[derive(Debug, Default)]
+pub struct ReentrantMutex<T> {
+    owner: Mutex<Option<Owner>>,
+    free: Condvar,
+    value: T,
+}
+
+#[derive(Debug)]
+struct Owner {
+    thread: thread::ThreadId,
+    times: usize,
+}
+
+/// See `parking_lot::ReentrantMutexGuard`.
+#[derive(Debug)]
+pub struct ReentrantMutexGuard<'a, T>(&'a ReentrantMutex<T>);
+
+impl<T> Mutex<T> {
+    pub const fn new(value: T) -> Self {
+        Self(sync::Mutex::new(value))
+    }
+
+    pub fn lock(&self) -> MutexGuard<'_, T> {
+        MutexGuard(Some(self.0.lock().unwrap_or_else(PoisonError::into_inner)))
+    }
+}
+
+impl<T> Deref for MutexGuard<'_, T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        self.0.as_ref().expect("taken only while it waits")
+    }
+}
+
+impl<T> DerefMut for MutexGuard<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        self.0.as_mut().expect("taken only while it waits")
+    }
+}
+
+impl Condvar {
+    pub const fn new() -> Self {
+        Self(sync::Condvar::new())
+    }
+
+    pub fn wait<T>(&self, guard: &mut MutexGuard<'_, T>) {
+        let inner = guard.0.take().expect("taken only while it waits");
+        guard.0 = Some(self.0.wait(inner).unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Unlike `parking_lot`'s it does not know whether anyone waited.
+    pub fn notify_one(&self) -> bool {
+        self.0.notify_one();
+        true
+    }
+
+    pub fn notify_all(&self) {
+        self.0.notify_all();
+    }
+}
+
+impl<T> RwLock<T> {
+    pub const fn new(value: T) -> Self {
+        Self(sync::RwLock::new(value))
+    }
+
+    pub fn read(&self) -> sync::RwLockReadGuard<'_, T> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn write(&self) -> sync::RwLockWriteGuard<'_, T> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T> ReentrantMutex<T> {
+    pub const fn new(value: T) -> Self {
+        Self { owner: Mutex::new(None), free: Condvar::new(), value }
+    }
+
+    pub fn lock(&self) -> ReentrantMutexGuard<'_, T> {
+        let me = thread::current().id();
+        let mut owner = self.owner.lock();
+        loop {
+            match &mut *owner {
+                None => *owner = Some(Owner { thread: me, times: 1 }),
+                Some(owner) if owner.thread == me => owner.times += 1,
+                Some(_) => {
+                    self.free.wait(&mut owner);
+                    continue;
+                }
+            }
+            return ReentrantMutexGuard(self);
+        }
+    }
+}
+
+impl<T> Deref for ReentrantMutexGuard<'_, T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        &self.0.value
+    }
+}
+
+impl<T> Drop for ReentrantMutexGuard<'_, T> {
+    fn drop(&mut self) {
+        let mut owner = self.0.owner.lock();
+        let Some(held) = &mut *owner else { return };
+        held.times -= 1;
+        if held.times == 0 {
+            *owner = None;
+            self.0.free.notify_one();
+        }
+    }
+}
