@@ -175,6 +175,7 @@ impl Run {
         };
         let durable = engine.durable_seq();
         self.summary.operations += 1;
+        Mirror::refusal(&asked, &answer)?;
         let doubt = matches!(answer, Err(Error::Indeterminate { .. })) && !in_flight;
         if doubt {
             // Others may have become durable before it.

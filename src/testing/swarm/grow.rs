@@ -244,6 +244,10 @@ impl Plan {
                         let after = luck.below(taste.near) as u16;
                         Event::Fault { trouble, after, forever: luck.one_in(2) }
                     }
+                    // While things go wrong, what may be in doubt is asked for again.
+                    None if healing.is_some() && luck.one_in(4) => {
+                        Event::Commit { ask: Ask::Retry(luck.below(6) as u8) }
+                    }
                     None => taste.event(&mut luck),
                 }
             };

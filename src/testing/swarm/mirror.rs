@@ -169,7 +169,9 @@ impl Mirror {
             *seq = Some(self.number(*index));
         }
         due.check(order, answer)?;
-        if index.is_some_and(|index| self.number(index) > self.shown) {
+        let early = index.is_some_and(|index| self.number(index) > self.shown);
+        let conflict = matches!(due, Due::Refusal(Decision::Conflict(_)));
+        if early || (!conflict && self.is_in_flight(order)) {
             let what = format!("{order:?} got {answer:?} before it was durable");
             return Err(Breach::new(Law::Prefix, what));
         }
@@ -182,7 +184,6 @@ impl Mirror {
             }
             self.newest = (receipt.seq, receipt.time);
         }
-        let conflict = matches!(due, Due::Refusal(Decision::Conflict(_)));
         match order.name {
             Some(name) if !conflict => self.told_again(order, name, again(answer)),
             _ => Ok(()),
@@ -221,6 +222,20 @@ impl Mirror {
             }
             Due::Refusal(Decision::Unmet(found)) => Due::Refusal(Decision::Unmet(version(*found))),
             other => other.clone(),
+        }
+    }
+
+    /// Whether an order that was to be refused was carried out: told before the numbers, which are wrong from then on.
+    pub(super) fn refusal(
+        asked: &Asked,
+        answer: &Result<Outcome<Vec<u8>>, Error>,
+    ) -> Result<(), Breach> {
+        match (&asked.due, answer) {
+            (
+                Expected::Answer(due @ (Due::Refusal(_) | Due::Reused)),
+                Ok(answer @ Outcome::Committed(_)),
+            ) => due.check(&asked.order, answer),
+            _ => Ok(()),
         }
     }
 
