@@ -1,0 +1,74 @@
+//! What a run found, as a person wants to see it.
+
+use crate::{
+    record::Record,
+    tally::{FAILURES, Tally},
+};
+use std::{fmt, path::Path};
+
+/// The figures that say most; the file has all.
+const HEADLINES: [(&str, &str); 9] = [
+    ("crashes", "simulated crashes"),
+    ("recovery_crashes", "of those, during recovery: more"),
+    ("openings", "openings of a crashed or damaged disk"),
+    ("kills", "processes killed, real and simulated"),
+    ("damages", "files damaged"),
+    ("histories", "concurrent histories explained"),
+    ("refusals", "refused without a reason"),
+    ("losses", "acknowledged and lost"),
+    ("violations", "other promises broken"),
+];
+
+/// This run, and all that the file holds.
+pub struct Report<'a> {
+    pub record: &'a Record,
+    pub earlier: &'a [Record],
+    pub path: &'a Path,
+}
+
+impl fmt::Display for Report<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Record { seed, seconds, threads, figures, .. } = self.record;
+        writeln!(f, "seed {seed}, {seconds} s on {threads} threads")?;
+        for (layer, figures) in &figures.0 {
+            let figures: Vec<_> = figures
+                .iter()
+                .filter(|(name, number)| **number > 0 || FAILURES.contains(&name.as_str()))
+                .map(|(name, number)| format!("{name} {}", count(*number)))
+                .collect();
+            writeln!(f, "\n{layer}: {}", figures.join(", "))?;
+        }
+        let mut all = figures.clone();
+        self.earlier.iter().for_each(|record| all.merge(&record.figures));
+        let runs = self.earlier.len() + 1;
+        writeln!(f, "\n{:40} {:>16} {:>20}", "", "this run", format!("all {runs} runs"))?;
+        for (name, what) in HEADLINES {
+            let [here, all] = [figures, &all].map(|tally: &Tally| count(tally.total(name)));
+            writeln!(f, "{what:40} {here:>16} {all:>20}")?;
+        }
+        write!(f, "\nall figures: {}", self.path.display())
+    }
+}
+
+/// `1234567` as `1,234,567`.
+pub fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.char_indices() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::count;
+
+    #[test]
+    fn numbers_read_well() {
+        assert_eq!([0, 999, 1_000, 1_234_567].map(count), ["0", "999", "1,000", "1,234,567"]);
+    }
+}
