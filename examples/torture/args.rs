@@ -83,17 +83,15 @@ impl Args {
     }
 }
 
-fn number(
-    option: &'static str,
-    value: &OsString,
-    min: u64,
-    max: u64,
-) -> Result<u64, ArgsError> {
+fn number(option: &'static str, value: &OsString, min: u64, max: u64) -> Result<u64, ArgsError> {
     let parsed = value.to_str().and_then(|text| text.parse().ok());
     let found = || value.to_string_lossy().into_owned();
-    parsed
-        .filter(|number| (min..=max).contains(number))
-        .ok_or_else(|| ArgsError::Number { option, found: found(), min, max })
+    parsed.filter(|number| (min..=max).contains(number)).ok_or_else(|| ArgsError::Number {
+        option,
+        found: found(),
+        min,
+        max,
+    })
 }
 
 fn layers(value: &OsString) -> Result<Vec<Layer>, ArgsError> {

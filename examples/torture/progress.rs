@@ -56,12 +56,14 @@ fn line(total: Duration, elapsed: Duration, tally: &Tally) -> String {
     let (done, whole) = (elapsed.as_secs().min(total.as_secs()), total.as_secs().max(1));
     let filled = (done * BAR_WIDTH / whole) as usize;
     let bar = "#".repeat(filled) + &".".repeat(BAR_WIDTH as usize - filled);
-    let [crashes, again, kills] =
-        ["crashes", "recovery_crashes", "kills"].map(|name| count(tally.total(name)));
+    let [crashes, again] = ["crashes", "recovery_crashes"].map(|name| count(tally.total(name)));
+    let kills = count(tally.of("kills", "kills"));
     let failures = tally.failures();
     let minutes = |seconds: u64| format!("{}:{:02}", seconds / 60, seconds % 60);
     let (done, whole) = (minutes(done), minutes(whole));
-    format!("[{bar}] {done} of {whole}, {crashes} crashes, {again} in recovery, {kills} kills, {failures} failures")
+    format!(
+        "[{bar}] {done} of {whole}, {crashes} crashes, {again} in recovery, {kills} kills, {failures} failures"
+    )
 }
 
 #[cfg(test)]
@@ -70,7 +72,8 @@ mod tests {
 
     #[test]
     fn the_bar_fills_from_empty_to_full() {
-        let line = |done| line(Duration::from_secs(120), Duration::from_secs(done), &Tally::default());
+        let line =
+            |done| line(Duration::from_secs(120), Duration::from_secs(done), &Tally::default());
         assert!(line(0).starts_with("[..............................] 0:00 of 2:00, 0 crashes"));
         assert!(line(61).starts_with("[###############...............] 1:01 of 2:00"));
         assert!(line(500).starts_with("[##############################] 2:00 of 2:00"));

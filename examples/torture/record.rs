@@ -30,7 +30,9 @@ pub struct Record {
 pub enum RecordError {
     #[error("can't read or write it: {0}")]
     Io(#[from] io::Error),
-    #[error("line {line} is not the summary of a run ({error}): name another file with --record, or repair that line")]
+    #[error(
+        "line {line} is not the summary of a run ({error}): name another file with --record, or repair that line"
+    )]
     Line { line: usize, error: serde_json::Error },
 }
 

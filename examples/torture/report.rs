@@ -6,17 +6,17 @@ use crate::{
 };
 use std::{fmt, path::Path};
 
-/// The figures that say most; the file has all.
-const HEADLINES: [(&str, &str); 9] = [
-    ("crashes", "simulated crashes"),
-    ("recovery_crashes", "of those, during recovery: more"),
-    ("openings", "openings of a crashed or damaged disk"),
-    ("kills", "processes killed, real and simulated"),
-    ("damages", "files damaged"),
-    ("histories", "concurrent histories explained"),
-    ("refusals", "refused without a reason"),
-    ("losses", "acknowledged and lost"),
-    ("violations", "other promises broken"),
+/// The figures that say most: the name, of which layer if not of all, and in words. The file has all.
+const HEADLINES: [(&str, Option<&str>, &str); 9] = [
+    ("crashes", None, "simulated crashes"),
+    ("recovery_crashes", None, "and during recovery"),
+    ("openings", None, "openings of what they left"),
+    ("kills", Some("kills"), "processes killed with SIGKILL"),
+    ("damages", None, "files damaged"),
+    ("histories", None, "concurrent histories explained"),
+    ("refusals", None, "refused without a reason"),
+    ("losses", None, "acknowledged and lost"),
+    ("violations", None, "other promises broken"),
 ];
 
 /// This run, and all that the file holds.
@@ -42,8 +42,12 @@ impl fmt::Display for Report<'_> {
         self.earlier.iter().for_each(|record| all.merge(&record.figures));
         let runs = self.earlier.len() + 1;
         writeln!(f, "\n{:40} {:>16} {:>20}", "", "this run", format!("all {runs} runs"))?;
-        for (name, what) in HEADLINES {
-            let [here, all] = [figures, &all].map(|tally: &Tally| count(tally.total(name)));
+        for (name, layer, what) in HEADLINES {
+            let figure = |tally: &Tally| match layer {
+                Some(layer) => tally.of(layer, name),
+                None => tally.total(name),
+            };
+            let [here, all] = [figures, &all].map(|tally| count(figure(tally)));
             writeln!(f, "{what:40} {here:>16} {all:>20}")?;
         }
         write!(f, "\nall figures: {}", self.path.display())

@@ -35,6 +35,11 @@ impl Tally {
         self.0.values().filter_map(|figures| figures.get(name)).sum()
     }
 
+    /// A figure of one layer.
+    pub fn of(&self, layer: &str, name: &str) -> u64 {
+        self.0.get(layer).and_then(|figures| figures.get(name)).copied().unwrap_or(0)
+    }
+
     /// How many promises were broken.
     pub fn failures(&self) -> u64 {
         FAILURES.iter().map(|name| self.total(name)).sum()
@@ -68,6 +73,9 @@ mod tests {
         other.add("rot", &json!({ "crashes": 10, "losses": 1 }));
         tally.merge(&other);
         assert_eq!((tally.total("crashes"), tally.total("faults.short")), (15, 5));
-        assert_eq!((tally.0["log"]["crashes"], tally.failures()), (5, 1));
+        assert_eq!(
+            (tally.of("log", "crashes"), tally.of("log", "kills"), tally.failures()),
+            (5, 0, 1)
+        );
     }
 }
