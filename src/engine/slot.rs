@@ -1,6 +1,6 @@
 //! Where a caller waits for the answer to its request.
 
-use super::{error::Error, outcome::Answer};
+use super::{error::Error, outcome::Answer, reentrancy};
 use crate::base::sync::{
     Condvar, Mutex,
     atomic::{AtomicBool, Ordering},
@@ -70,7 +70,10 @@ impl Slot {
         let before = std::mem::replace(&mut *self.state.lock(), State::Filled(reply));
         match before {
             // A waker is the caller's code: if it panics, the others still get their answers.
-            State::Polled(waker) => drop(catch_unwind(AssertUnwindSafe(|| waker.wake()))),
+            State::Polled(waker) => {
+                let _inside = reentrancy::enter_waker();
+                drop(catch_unwind(AssertUnwindSafe(|| waker.wake())));
+            }
             _ => drop(self.changed.notify_one()),
         }
     }
