@@ -59,10 +59,11 @@ impl Slot {
                 None
             }
         };
-        self.blocking.store(true, Ordering::SeqCst);
         drop(state);
-        // A waker is the caller's code: it is dropped where no lock is held.
+        // A waker is the caller's code: it is dropped where no lock is held, and before this caller can be handed the lead,
+        // for with the last handle in it the drop closes the engine, which waits for whoever leads.
         drop(waker);
+        self.blocking.store(true, Ordering::SeqCst);
     }
 
     /// Gives the answer and wakes whoever waits for it.
