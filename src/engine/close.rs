@@ -1,10 +1,10 @@
 //! The end of an engine.
 
-use super::{background, core::Core, error::Error};
+use super::{background, core::Core, error::Error, reentrancy};
 use crate::{
     base::sync::{
         Mutex, ReentrantMutex,
-        atomic::Ordering,
+        atomic::{AtomicBool, Ordering},
         thread::{self, JoinHandle},
     },
     checkpoint::CheckpointError,
@@ -15,7 +15,8 @@ use std::{io, mem, sync::Arc};
 /// What the clones of an engine share; closes it when the last is dropped.
 pub(super) struct Handle {
     pub core: Arc<Core>,
-    closing: ReentrantMutex<()>,
+    /// Held by the call that closes, to its end, and whether there was one. A waker may close from within.
+    closing: ReentrantMutex<AtomicBool>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -29,29 +30,52 @@ impl Handle {
         } else {
             Vec::new()
         };
-        Ok(Self { core, closing: ReentrantMutex::new(()), threads: Mutex::new(threads) })
+        let closing = ReentrantMutex::new(AtomicBool::new(false));
+        Ok(Self { core, closing, threads: Mutex::new(threads) })
     }
 
-    /// Closes the engine once; later calls do nothing.
+    /// Closes the engine once; later calls wait for the first, but for those that can't. Whoever has `closing` waits for
+    /// others: for those who lead, and for the engine's threads. So a waker, which any of these may be running, never
+    /// waits for `closing`, and leaves the rest to whoever has it.
     pub(super) fn close(&self) -> Result<(), Error> {
-        // Held to the end, so that a second call returns when the first is done; a waker may close from within.
-        let _closing = self.closing.lock();
-        if mem::replace(&mut self.core.sequencer.lock().closed, true) {
-            return Ok(());
-        }
+        // First, so that also a call that leaves the rest to another one returns when nothing more is taken in.
+        self.core.sequencer.lock().closed = true;
         // Those who wait for room would wait for ever.
         self.core.room.notify_all();
+        let in_waker = reentrancy::in_waker();
+        let closing = if in_waker { self.closing.try_lock() } else { Some(self.closing.lock()) };
+        match closing {
+            None => Ok(()),
+            Some(begun) if !begun.swap(true, Ordering::Relaxed) => self.close_first(),
+            Some(_) => {
+                if !in_waker {
+                    self.join();
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn close_first(&self) -> Result<(), Error> {
         let settled = self.core.settle();
         self.core.wakes.stop();
+        self.join();
+        let finished = self.core.finish();
+        settled.and(finished)
+    }
+
+    /// Waits for the engine's threads. The caller has `closing`.
+    fn join(&self) {
         let threads = mem::take(&mut *self.threads.lock());
         for thread in threads {
-            // A waker can close on a thread of the engine's own, which then ends by itself; one that panicked has told.
-            if thread.thread().id() != thread::current().id() {
+            if thread.thread().id() == thread::current().id() {
+                // A waker closes on a thread of the engine's own, which then ends by itself. Whoever closes next waits for it.
+                self.threads.lock().push(thread);
+            } else {
+                // One that panicked has told.
                 let _ = thread.join();
             }
         }
-        let finished = self.core.finish();
-        settled.and(finished)
     }
 }
 

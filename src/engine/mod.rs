@@ -361,6 +361,11 @@ impl Engine {
     /// Dropping the last clone does the same as far as it can, and tells nobody when it can't. A [`Snapshot`] may be kept:
     /// what it needs from the checkpoint's file is refused from then on, as [`Error::Closed`].
     ///
+    /// A call waits for one that is closing already, with one exception. The waker of a [`Ticket`] can run on a
+    /// thread that the other call waits for. There, a call gives `Ok(())` at once: nothing more is taken in, and the other
+    /// call does the rest; the directory can be opened again once that one has returned. With no other call under way it
+    /// does everything itself, but for waiting for the thread it is called on.
+    ///
     /// ```
     /// # let dir = tempfile::tempdir().expect("a temporary directory");
     /// # let dir = dir.path();

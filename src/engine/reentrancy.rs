@@ -1,27 +1,47 @@
-//! Notices when a closure that the engine runs calls the engine.
+//! Notices when code of the caller's that the engine runs, a closure or a waker, calls the engine.
 
 use super::error::Error;
-use crate::base::sync::thread_local;
+use crate::base::sync::{thread::LocalKey, thread_local};
 use std::cell::Cell;
 
 thread_local! {
-    static INSIDE: Cell<bool> = const { Cell::new(false) };
+    static IN_CLOSURE: Cell<bool> = const { Cell::new(false) };
+    static IN_WAKER: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Marks this thread as inside a closure until it is dropped.
-pub(super) struct Inside(bool);
+/// Marks this thread as inside of such code until it is dropped.
+pub(super) struct Inside {
+    mark: &'static LocalKey<Cell<bool>>,
+    before: bool,
+}
 
+/// Marks this thread as inside a closure.
 pub(super) fn enter() -> Inside {
-    Inside(INSIDE.with(|inside| inside.replace(true)))
+    Inside::of(&IN_CLOSURE)
+}
+
+/// Marks this thread as inside a waker, of whichever engine.
+pub(super) fn enter_waker() -> Inside {
+    Inside::of(&IN_WAKER)
+}
+
+pub(super) fn in_waker() -> bool {
+    IN_WAKER.with(Cell::get)
+}
+
+impl Inside {
+    fn of(mark: &'static LocalKey<Cell<bool>>) -> Self {
+        Self { mark, before: mark.with(|inside| inside.replace(true)) }
+    }
 }
 
 impl Drop for Inside {
     fn drop(&mut self) {
-        INSIDE.with(|inside| inside.set(self.0));
+        self.mark.with(|inside| inside.set(self.before));
     }
 }
 
 /// Refuses a call from inside a closure.
 pub(super) fn check(what: &'static str) -> Result<(), Error> {
-    if INSIDE.with(Cell::get) { Err(Error::Reentrant { what }) } else { Ok(()) }
+    if IN_CLOSURE.with(Cell::get) { Err(Error::Reentrant { what }) } else { Ok(()) }
 }

@@ -1,6 +1,6 @@
 //! Where a caller waits for the answer to its request.
 
-use super::{error::Error, outcome::Answer};
+use super::{error::Error, outcome::Answer, reentrancy};
 use crate::base::sync::{
     Condvar, Mutex,
     atomic::{AtomicBool, Ordering},
@@ -59,10 +59,11 @@ impl Slot {
                 None
             }
         };
-        self.blocking.store(true, Ordering::SeqCst);
         drop(state);
-        // A waker is the caller's code: it is dropped where no lock is held.
+        // A waker is the caller's code: it is dropped where no lock is held, and before this caller can be handed the lead,
+        // for with the last handle in it the drop closes the engine, which waits for whoever leads.
         drop(waker);
+        self.blocking.store(true, Ordering::SeqCst);
     }
 
     /// Gives the answer and wakes whoever waits for it.
@@ -70,7 +71,10 @@ impl Slot {
         let before = std::mem::replace(&mut *self.state.lock(), State::Filled(reply));
         match before {
             // A waker is the caller's code: if it panics, the others still get their answers.
-            State::Polled(waker) => drop(catch_unwind(AssertUnwindSafe(|| waker.wake()))),
+            State::Polled(waker) => {
+                let _inside = reentrancy::enter_waker();
+                drop(catch_unwind(AssertUnwindSafe(|| waker.wake())));
+            }
             _ => drop(self.changed.notify_one()),
         }
     }

@@ -1,5 +1,6 @@
 //! One outcome for a key: what is remembered and what is not, what `update` does with what it read, and tickets.
 
+mod closing;
 mod tickets;
 
 use crate::support::{assert_healthy, key};

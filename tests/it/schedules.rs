@@ -7,6 +7,8 @@
 //! `STEADFAST_SCHEDULES=1000000` runs so many in all, `STEADFAST_SEED` takes others. A schedule that fails is printed, and
 //! runs again as `STEADFAST_REPLAY=<what was printed>` with the name of its test.
 
+mod closing;
+
 use shuttle::{
     Config, FailurePersistence, MaxSteps, Runner,
     rand::{Rng, thread_rng},
@@ -39,7 +41,7 @@ const LARGE: usize = 1 << 20;
 const SMALL: usize = 64 << 10;
 
 /// Tests that share the schedules.
-const TESTS: u64 = 6;
+const TESTS: u64 = 8;
 
 fn told(variable: &str, otherwise: u64) -> u64 {
     std::env::var(variable).ok().and_then(|number| number.parse().ok()).unwrap_or(otherwise)
@@ -419,28 +421,4 @@ fn wakers_that_drop_the_last_handle() {
 #[test]
 fn wakers_that_drop_the_last_handle_of_a_failing_engine() {
     explore_wakers("wakers that close, failing disk", true);
-}
-
-/// Closes the engine when it is called.
-struct Closing(Engine);
-
-impl Wake for Closing {
-    fn wake(self: Arc<Self>) {
-        let _ = self.0.clone().close();
-    }
-}
-
-#[test]
-#[ignore = "known: a waker that calls `close` while another thread is closing waits for that one, which waits for it"]
-fn a_waker_that_closes_while_another_thread_does() {
-    let disk = empty();
-    explore("a waker closes, too", move || {
-        let world = World::new(disk);
-        let engine = open(&world.disk, 2, LARGE).unwrap();
-        let mut ticket = engine.submit(put(Some(1), &[(0, 1, Expect::Any)]).request());
-        let waker = Waker::from(Arc::new(Closing(engine.clone())));
-        let _ = Pin::new(&mut ticket).poll(&mut Context::from_waker(&waker));
-        let closing = thread::spawn(move || engine.close().unwrap());
-        closing.join().unwrap();
-    });
 }

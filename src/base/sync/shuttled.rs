@@ -104,20 +104,24 @@ impl<T> ReentrantMutex<T> {
     }
 
     pub fn lock(&self) -> ReentrantMutexGuard<'_, T> {
-        let me = thread::current().id();
         let mut owner = self.owner.lock();
-        loop {
-            match &mut *owner {
-                None => *owner = Some(Owner { thread: me, times: 1 }),
-                Some(owner) if owner.thread == me => owner.times += 1,
-                Some(_) => {
-                    self.free.wait(&mut owner);
-                    continue;
-                }
-            }
-            return ReentrantMutexGuard(self);
+        while !enter(&mut owner) {
+            self.free.wait(&mut owner);
         }
+        ReentrantMutexGuard(self)
     }
+
+    pub fn try_lock(&self) -> Option<ReentrantMutexGuard<'_, T>> {
+        enter(&mut self.owner.lock()).then(|| ReentrantMutexGuard(self))
+    }
+}
+
+/// Makes this thread the owner, once more if it is; false when another one is.
+fn enter(owner: &mut Option<Owner>) -> bool {
+    let thread = thread::current().id();
+    let owner = owner.get_or_insert(Owner { thread, times: 0 });
+    owner.times += usize::from(owner.thread == thread);
+    owner.thread == thread
 }
 
 impl<T> Deref for ReentrantMutexGuard<'_, T> {
