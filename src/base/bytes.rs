@@ -23,7 +23,7 @@ enum Repr {
     Shared(Arc<[u8]>),
 }
 
-/// What fits beside the tag into as many words as a shared run takes.
+/// Enough for most keys; measured against shorter ones.
 const INLINE: usize = 38;
 
 impl Bytes {

@@ -86,7 +86,7 @@ impl Drop for Handle {
 }
 
 impl Core {
-    /// Closes the files. Nothing is in flight any more.
+    /// Closes the files.
     fn finish(&self) -> Result<(), Error> {
         let checkpoint = self.checkpoint.lock().take();
         let poison = self.sequencer.lock().poison.clone();
@@ -106,6 +106,8 @@ impl Core {
         };
         // Whoever prepares a segment now is done with it before the directory is given up.
         let preparing = self.preparing.lock();
+        // So is whoever writes a group: after a failure elsewhere nobody waited for it, and what it will be told must be so.
+        drop(self.writer.lock());
         let marked = match poison {
             Some(poison) => Err(Self::poisoned(&poison)),
             None if closed.is_err() => Ok(()),

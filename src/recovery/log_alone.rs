@@ -95,10 +95,11 @@ pub(crate) fn open(
 }
 
 impl LogAlone {
-    /// What a checkpoint at the end of the log would say, and the segments that nobody needs after it.
-    pub(crate) fn settled(&self) -> Option<(Settled, Vec<u64>)> {
+    /// What a checkpoint at the end of the log would say, and the segments that nobody needs after it: as in the engine, those
+    /// up to the checkpoint `before` it.
+    pub(crate) fn settled(&self, before: &Settled) -> Option<(Settled, Vec<u64>)> {
         let Position { g, chain, .. } = self.writer.position();
-        let (numbers, trim) = self.writer.trimmable(g)?;
+        let (numbers, trim) = self.writer.trimmable(before.g)?;
         Some((Settled { g, chain, trim }, numbers))
     }
 

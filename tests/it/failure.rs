@@ -6,7 +6,7 @@ mod held_disk;
 
 use crate::support::{assert_healthy, in_time, key, refusal};
 use held_disk::{HeldDisk, Hold, Stage};
-use std::{collections::BTreeMap, io, sync::Arc, thread};
+use std::{collections::BTreeMap, io, sync::Arc, thread, time::Duration};
 use steadfast::{
     Abort, Background, Engine, Error, ErrorKind, Expect, Keyspace, Outcome, Receipt, Rejection,
     Request, Retry, Ticket, Version,
@@ -260,14 +260,14 @@ fn those_behind_a_failed_group_were_never_written() {
         let (engine, answered) = prepared(&disk);
         drop(engine);
         let hold = Arc::new(Hold::default());
-        let held = HeldDisk { inner: disk.clone(), hold: hold.clone() };
+        let held = HeldDisk { sync: ("", hold.clone()), ..HeldDisk::new(disk.clone()) };
         let engine = open_with(held, background).unwrap();
         // So that a segment is in use.
         assert_healthy(&engine);
         hold.set(Stage::Armed);
         thread::scope(|scope| {
             let failing = scope.spawn(|| engine.commit(add("failing")));
-            hold.await_stage(&Stage::Syncing);
+            hold.await_stage(&Stage::Waiting);
             let behind = tickets(&engine, &["behind", "also"]);
             // It only saw what never will be.
             let conflict =
@@ -302,6 +302,46 @@ fn those_behind_a_failed_group_were_never_written() {
         let logged = committed(engine.commit(add("logged")));
         assert_eq!((logged.seq, logged.replayed), (answered[1].seq, true));
     }
+}
+
+/// With a group on its way to the disk and another filling, a checkpoint fails: that drops the second, which `close` waits for, and
+/// the first is written after `close` was told of the failure.
+#[test]
+fn a_directory_is_given_up_only_when_nothing_is_written_to_it() {
+    let (checkpoint, log) = (Arc::new(Hold::default()), Arc::new(Hold::default()));
+    let (sync, write) = (("checkpoint.redb", checkpoint.clone()), ("segments/", log.clone()));
+    let held = HeldDisk { inner: SimDisk::new(), sync, write };
+    held.inner.assume_powersafe("checkpoint.redb");
+    let open = || open_with(held.clone(), Background::Threads).unwrap();
+    let engine = open();
+    committed(engine.commit(add("before")));
+    checkpoint.set(Stage::Armed);
+    let told = thread::scope(|scope| {
+        let checkpointing = scope.spawn(|| engine.checkpoint());
+        checkpoint.await_stage(&Stage::Waiting);
+        log.set(Stage::Armed);
+        let flying = scope.spawn(|| engine.commit(add("in flight")));
+        log.await_stage(&Stage::Waiting);
+        let dropped = engine.submit(add("behind"));
+        let closing = {
+            let engine = engine.clone();
+            scope.spawn(move || engine.close())
+        };
+        // Let `close` come to where it waits. If it does not get there, the test sees less, and passes.
+        thread::sleep(Duration::from_millis(100));
+        checkpoint.set(Stage::Failing);
+        is_poisoned(checkpointing.join().unwrap());
+        thread::sleep(Duration::from_millis(100));
+        let gave_up_early = closing.is_finished();
+        log.set(Stage::GoingOn);
+        is_poisoned(closing.join().unwrap());
+        is_poisoned(dropped.wait());
+        assert!(!gave_up_early, "the directory was given up while a group was on its way");
+        committed(flying.join().unwrap())
+    });
+    let engine = open();
+    assert_eq!(sum(&engine, "in flight"), 1);
+    assert_eq!(committed(engine.commit(add("in flight"))).seq, told.seq);
 }
 
 #[test]

@@ -81,7 +81,8 @@ impl Session {
     }
 
     fn trim(&mut self) -> Result<(), Problem> {
-        let Some((settled, numbers)) = self.log.settled() else { return Ok(()) };
+        let before = self.played.settled;
+        let Some((settled, numbers)) = self.log.settled(&before) else { return Ok(()) };
         self.played.settled = settled;
         if numbers.is_empty() {
             return Ok(());
@@ -143,7 +144,13 @@ pub(super) fn open(played: &Played, disk: &SimDisk, opening: u64) -> Result<LogA
     if let Some(wrong) = wrong {
         return Err(Problem::Violation(wrong));
     }
-    let held = log.scanned.accepted.g;
+    if let Some(last) = last.filter(|last| *last != log.scanned.accepted.g) {
+        let accepted = log.scanned.accepted.g;
+        return Err(Problem::Violation(format!(
+            "{last} was the last group, and {accepted} accepted"
+        )));
+    }
+    let held = last.unwrap_or(played.settled.g);
     if held < played.acknowledged {
         let acknowledged = played.acknowledged;
         return Err(Problem::Loss(format!(

@@ -4,14 +4,17 @@ use parking_lot::{Condvar, Mutex};
 use std::{io, sync::Arc};
 use steadfast::testing::{Disk, File, Listed, Lock, SimDisk};
 
-/// A disk whose next sync waits until it is told to fail.
+/// A disk of which some calls wait until they are told what to do.
 #[derive(Clone, Debug)]
 pub struct HeldDisk {
     pub inner: SimDisk,
-    pub hold: Arc<Hold>,
+    /// The next sync of a file whose name begins like this.
+    pub sync: (&'static str, Arc<Hold>),
+    /// The next write to one.
+    pub write: (&'static str, Arc<Hold>),
 }
 
-/// Where that sync stands.
+/// Where a call stands.
 #[derive(Debug, Default)]
 pub struct Hold {
     stage: Mutex<Stage>,
@@ -23,8 +26,9 @@ pub enum Stage {
     #[default]
     Idle,
     Armed,
-    Syncing,
+    Waiting,
     Failing,
+    GoingOn,
 }
 
 impl Hold {
@@ -40,25 +44,38 @@ impl Hold {
         }
     }
 
-    fn sync(&self) -> io::Result<()> {
+    fn call(&self) -> io::Result<()> {
         if *self.stage.lock() != Stage::Armed {
             return Ok(());
         }
-        self.set(Stage::Syncing);
-        self.await_stage(&Stage::Failing);
-        Err(io::Error::other("held, then failed"))
+        self.set(Stage::Waiting);
+        let mut stage = self.stage.lock();
+        while *stage == Stage::Waiting {
+            self.changed.wait(&mut stage);
+        }
+        if *stage == Stage::Failing {
+            return Err(io::Error::other("held, then failed"));
+        }
+        Ok(())
     }
 }
 
 #[derive(Debug)]
 struct HeldFile {
     inner: Arc<dyn File>,
-    hold: Arc<Hold>,
+    sync: Option<Arc<Hold>>,
+    write: Option<Arc<Hold>>,
 }
 
 impl HeldDisk {
-    fn file(&self, inner: Arc<dyn File>) -> Arc<dyn File> {
-        Arc::new(HeldFile { inner, hold: self.hold.clone() })
+    pub fn new(inner: SimDisk) -> Self {
+        Self { inner, sync: Default::default(), write: Default::default() }
+    }
+
+    fn file(&self, name: &str, inner: Arc<dyn File>) -> Arc<dyn File> {
+        let of =
+            |(prefix, hold): &(&str, Arc<Hold>)| name.starts_with(prefix).then(|| hold.clone());
+        Arc::new(HeldFile { inner, sync: of(&self.sync), write: of(&self.write) })
     }
 }
 
@@ -67,10 +84,10 @@ impl Disk for HeldDisk {
         self.inner.lock()
     }
     fn create(&self, name: &str) -> io::Result<Arc<dyn File>> {
-        Ok(self.file(self.inner.create(name)?))
+        Ok(self.file(name, self.inner.create(name)?))
     }
     fn open(&self, name: &str) -> io::Result<Arc<dyn File>> {
-        Ok(self.file(self.inner.open(name)?))
+        Ok(self.file(name, self.inner.open(name)?))
     }
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         self.inner.rename(from, to)
@@ -100,6 +117,7 @@ impl File for HeldFile {
         self.inner.read_at(offset, buffer)
     }
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<usize> {
+        self.write.as_ref().map_or(Ok(()), |hold| hold.call())?;
         self.inner.write_at(offset, bytes)
     }
     fn set_len(&self, bytes: u64) -> io::Result<()> {
@@ -109,7 +127,7 @@ impl File for HeldFile {
         self.inner.len()
     }
     fn sync_data(&self) -> io::Result<()> {
-        self.hold.sync()?;
+        self.sync.as_ref().map_or(Ok(()), |hold| hold.call())?;
         self.inner.sync_data()
     }
     fn drop_cache(&self) -> io::Result<()> {
