@@ -162,7 +162,7 @@ mod tests {
     #[test]
     fn zeros_take_no_pages_and_copies_are_independent() {
         let mut contents = Contents::default();
-        contents.write_at(0, &[0; 1 << 20]).unwrap();
+        contents.write_at(0, &[0; 64 << 10]).unwrap();
         assert_eq!(contents.pages.len(), 0);
         let before = contents.clone();
         contents.write_at(0, b"x").unwrap();

@@ -295,13 +295,29 @@ fn a_later_format_is_told_from_damage() {
     for longer in [0, 40] {
         let dir = tempfile::tempdir().unwrap();
         database(dir.path());
-        rewrite_meta(&dir.path().join("checkpoint.redb"), longer);
+        rewrite_meta(&dir.path().join("checkpoint.redb"), |body| {
+            body[..4].copy_from_slice(&9u32.to_le_bytes());
+            body.resize(body.len() + longer, 1);
+        });
         check(dir.path(), "checkpoint.redb");
     }
 }
 
-/// Gives the checkpoint format 9, with so many more bytes in the row that says so.
-fn rewrite_meta(path: &Path, longer: usize) {
+/// Every checksum is right: the digest alone shows it, before the log is looked at.
+#[test]
+fn a_checkpoint_without_the_digest_it_records_is_damage() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = Engine::open(dir.path()).unwrap();
+    put(&engine, "first");
+    engine.checkpoint().unwrap();
+    engine.close().unwrap();
+    // Behind the format, the identity, three numbers, the chain digest and the digest's version.
+    rewrite_meta(&dir.path().join("checkpoint.redb"), |body| body[80] ^= 1);
+    refused(dir.path(), ErrorKind::Corruption, &["checkpoint.redb", "state digest it records"]);
+}
+
+/// Changes the row that says what the checkpoint is of, and gives it the right checksum.
+fn rewrite_meta(path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
     use redb::ReadableTable;
     const META: redb::TableDefinition<'_, (), &[u8]> = redb::TableDefinition::new("meta");
     let database = redb::Database::open(path).unwrap();
@@ -309,8 +325,7 @@ fn rewrite_meta(path: &Path, longer: usize) {
     {
         let mut table = write.open_table(META).unwrap();
         let mut body = table.get(()).unwrap().unwrap().value()[4..].to_vec();
-        body[..4].copy_from_slice(&9u32.to_le_bytes());
-        body.resize(body.len() + longer, 1);
+        change(&mut body);
         // Tag of a meta row, length of its empty key.
         let mut hasher = crc32fast::Hasher::new();
         hasher.update(&[4, 0, 0, 0, 0]);

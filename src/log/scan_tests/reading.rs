@@ -88,6 +88,7 @@ fn whoever_takes_the_groups_can_stop() {
 
 /// The reads of a long segment go through a window: groups across its edges are whole all the same.
 #[test]
+#[cfg_attr(miri, ignore = "megabytes take Miri minutes")]
 fn a_segment_longer_than_the_window() {
     let mut sample = Sample::new();
     let long = crate::log::segments::prepare(
