@@ -106,8 +106,6 @@ mod bugs {
         DeleteNotInCheckpoint,
         /// Rows are encoded as created when they were last written.
         CreatedLost,
-        /// The checksum of a row in the checkpoint is not compared.
-        RowCrcIgnored,
         /// Segments are removed before the checkpoint that holds them is written.
         TrimBeforeCheckpoint,
         /// The store of the checkpoint writes to its file before anything is verified.

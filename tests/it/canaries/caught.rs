@@ -100,7 +100,6 @@ fn promise(bug: Canary) -> (u8, &'static str) {
         C::WindowNotInCheckpoint => (4, "outcomes outlive the log"),
         C::DeleteNotInCheckpoint => (1, "what was deleted stays deleted"),
         C::CreatedLost => (5, "a record keeps the version that created it"),
-        C::RowCrcIgnored => (8, "no wrong value is ever read"),
         C::TrimBeforeCheckpoint => (1, "the log is kept until the checkpoint is durable"),
         C::CheckpointNotHeld => (6, "a refusal changes no byte"),
         C::FilterNotExtended => (4, "a key is applied once"),
