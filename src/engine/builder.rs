@@ -21,7 +21,7 @@ pub(super) struct Options {
 ///
 /// The memory an engine takes follows from these: twice the memtable, the cache, two groups of the log (each up to a
 /// sixteenth of the memtable and 8 MiB), whatever versions of records live snapshots keep, two to four bytes for each
-/// outcome that the checkpoint remembers, and four bytes for each 4 KiB of the checkpoint's file.
+/// outcome that the checkpoint remembers, and four to eight bytes for each 4 KiB of the checkpoint's file.
 ///
 /// ```no_run
 /// let engine = steadfast::Engine::builder()
