@@ -144,8 +144,9 @@ pub(crate) fn prepare(
         }
         file.write_all_at(0, &header.encode())?;
         file.sync_data()?;
-        // What is written from here on may go past the cache, which need not hold the zeros then.
-        file.drop_cache()
+        // What is written from here on may go past the cache, which need not hold the zeros then. No more than advice.
+        let _ = file.drop_cache();
+        Ok(())
     })();
     if let Err(error) = made {
         // Give the space back: nothing refers to the file.

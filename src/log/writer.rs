@@ -256,12 +256,16 @@ impl Writer {
 
     /// Makes durable what was sealed: the only sync of a group.
     fn write(&mut self, start: u64, groups: &[u8]) -> io::Result<Position> {
-        let file = &self.segment().file;
-        canary!(AckBeforeSync => { file.write_all_at(start, groups)?; self.durable_g = self.position.g; return Ok(self.position) });
-        canary!(SyncRetried => { file.write_all_at(start, groups)?; file.sync_data().or_else(|_| file.sync_data())?; self.durable_g = self.position.g; return Ok(self.position) });
-        file.write_durably_at(start, groups)?;
+        self.write_durably(start, groups)?;
         self.durable_g = self.position.g;
         Ok(self.position)
+    }
+
+    fn write_durably(&self, start: u64, groups: &[u8]) -> io::Result<()> {
+        let file = &self.segment().file;
+        canary!(AckBeforeSync => return file.write_all_at(start, groups));
+        canary!(SyncRetried => { file.write_all_at(start, groups)?; return file.sync_data().or_else(|_| file.sync_data()) });
+        file.write_durably_at(start, groups)
     }
 
     fn segment(&self) -> &Segment {

@@ -1,13 +1,14 @@
 //! Many crashes: all of some kind, or random ones.
 
 use super::{
+    super::luck::Luck,
     case::{Case, End, Failure},
     oracle::{Oracle, Problem, caught, few},
     session::{Ended, Start, World},
     step::Step,
     summary::Summary,
 };
-use crate::disk::{Choice, Entropy, Lie, SimDisk, SimEntropy};
+use crate::disk::{Choice, Lie, SimDisk};
 use std::{
     sync::{
         Mutex,
@@ -227,9 +228,9 @@ pub fn trace(seed: u64) -> Vec<String> {
         let life = Life::new(seed)?;
         let (first, second) = (life.steps(), life.steps());
         let whole = life.world.run(&first, None)?.world.disk;
-        let call = 1 + life.below(whole.io_count());
+        let call = 1 + life.luck.below(whole.io_count());
         let cut_off = life.world.run(&first, Some(call))?.world;
-        let end = End::PowerCut(Choice::Seeded(life.below(u64::MAX)));
+        let end = End::PowerCut(Choice::Seeded(life.luck.below(u64::MAX)));
         let ended = cut_off.after(&end).run(&second, None)?.world.disk;
         let disks = [whole, cut_off.disk, ended];
         let trace = |disk: &SimDisk| [disk.trace(), vec![format!("{:032x}", disk.digest())]];
@@ -242,14 +243,14 @@ struct Life {
     start: Start,
     world: World,
     oracle: Oracle,
-    luck: SimEntropy,
+    luck: Luck,
 }
 
 impl Life {
     fn new(seed: u64) -> Result<Self, Problem> {
         let start = [Start::Empty, Start::Closed, Start::Torn, Start::Due][(seed % 4) as usize];
         let world = start.world(seed)?;
-        let luck = SimEntropy::new(!seed);
+        let luck = Luck::new(!seed);
         Ok(Self { start, world, oracle: Oracle::default(), luck })
     }
 
@@ -266,14 +267,14 @@ impl Life {
         let measured =
             caught(|| self.world.run(&steps, None)).map_err(|problem| failed(u64::MAX, problem))?;
         let total = measured.marks.last().map_or(1, |at| at + 1);
-        let call = 1 + self.below(total);
+        let call = 1 + self.luck.below(total);
         let ended = caught(|| self.world.run(&steps, Some(call)));
         let mut cut_off = ended.map_err(|problem| failed(call, problem))?.world;
         self.oracle.summary.crashes += 1;
         loop {
-            let end = match self.below(8) {
+            let end = match self.luck.below(8) {
                 0 => End::Kill,
-                _ => End::PowerCut(Choice::Seeded(self.below(u64::MAX))),
+                _ => End::PowerCut(Choice::Seeded(self.luck.below(u64::MAX))),
             };
             let world = cut_off.after(&end);
             self.oracle.summary.subsets += 1;
@@ -282,13 +283,13 @@ impl Life {
                 Case { end, ..case(call) }.failure(tell(problem), pending, trace)
             })?;
             self.world = world;
-            if self.below(2) == 0 {
+            if self.luck.below(2) == 0 {
                 return Ok(());
             }
             let measured =
                 caught(|| self.world.run(&[], None)).map_err(|problem| failed(0, problem))?;
             let total = measured.marks.last().map_or(1, |at| at + 1);
-            let again = 1 + self.below(total);
+            let again = 1 + self.luck.below(total);
             let ended = caught(|| self.world.run(&[], Some(again)));
             cut_off = ended.map_err(|problem| failed(again, problem))?.world;
             self.oracle.summary.recovery_crashes += 1;
@@ -301,13 +302,7 @@ impl Life {
         let step =
             |n: u64| *Step::ALL.iter().chain(&often).chain(&often).nth(n as usize).expect("below");
         let steps = Step::ALL.len() + 2 * often.len();
-        (0..8 + self.below(5)).map(|_| step(self.below(steps as u64))).collect()
-    }
-
-    /// A number below `end`, which is not 0.
-    fn below(&self, end: u64) -> u64 {
-        let number = self.luck.random().expect("a generator does not fail");
-        (number % u128::from(end)) as u64
+        (0..8 + self.luck.below(5)).map(|_| step(self.luck.below(steps as u64))).collect()
     }
 
     fn case(seed: u64, start: Start, steps: Vec<Step>, crash_at: u64) -> Case {

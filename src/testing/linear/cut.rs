@@ -1,8 +1,9 @@
 //! Histories that go on after a failure of the disk.
 
 use super::{
+    super::luck::Luck,
     history::{End, History},
-    workload::{Luck, Stage, Workload},
+    workload::{Stage, Workload},
 };
 use crate::{
     Engine, Error,
@@ -41,7 +42,7 @@ impl Cut {
     /// # Panics
     /// When a call does.
     pub fn run(&self) -> Result<History, Error> {
-        let mut luck = Luck::new(self.workload.seed ^ 0x5EED);
+        let luck = Luck::new(self.workload.seed ^ 0x5EED);
         let disk = SimDisk::new();
         disk.assume_powersafe("checkpoint.redb");
         let engine = self.open(&disk, 1)?;

@@ -1,14 +1,14 @@
 //! Random callers on threads of their own.
 
 use super::{
-    super::model::{Action, Operation, Order},
+    super::{
+        luck::Luck,
+        model::{Action, Operation, Order},
+    },
     history::{Answer, Asked, Call, History},
     record::{Handed, Recorder, Store},
 };
-use crate::{
-    Expect, Version,
-    disk::{Entropy, SimEntropy},
-};
+use crate::{Expect, Version};
 use std::{
     collections::BTreeMap,
     mem,
@@ -75,7 +75,7 @@ impl Workload {
     /// Lets the callers loose.
     pub(super) fn act(&self, store: &impl Store, stage: &Stage, history: &mut History) {
         let (start, over) = (Barrier::new(self.callers), AtomicBool::new(false));
-        let mut luck = Luck::new(self.seed);
+        let luck = Luck::new(self.seed);
         // Each history has another mix, and some lack some kinds.
         let mix: [u64; KINDS] = std::array::from_fn(|_| luck.below(4));
         let seeds: Vec<u64> = (0..self.callers).map(|_| luck.below(u64::MAX)).collect();
@@ -282,21 +282,5 @@ impl<S: Store> Caller<'_, S> {
 
     fn name(&self) -> u64 {
         self.first_name + self.stage.names.fetch_add(1, Ordering::Relaxed)
-    }
-}
-
-/// Random numbers from a seed.
-#[derive(Debug)]
-pub(super) struct Luck(SimEntropy);
-
-impl Luck {
-    pub(super) fn new(seed: u64) -> Self {
-        Self(SimEntropy::new(seed))
-    }
-
-    /// One of 0 to `end`, without it.
-    pub(super) fn below(&mut self, end: u64) -> u64 {
-        let number = self.0.random().expect("a generator does not fail");
-        (number % u128::from(end)) as u64
     }
 }

@@ -10,14 +10,13 @@
 //! 4. the log goes on, and what is appended then is there after the next power cut.
 
 mod check;
-mod luck;
 mod session;
 mod summary;
 
 pub use summary::LogSummary;
 
+use super::luck::Luck;
 use crate::disk::{Choice, Lie};
-use luck::Luck;
 use session::play;
 use std::{
     fmt,
@@ -108,10 +107,10 @@ impl LogCampaign {
             case.crash_at = 1 + luck.below(total + 1);
             let played = play(&case).map_err(|problem| problem.told(&case, summary))?;
             for n in 0..CHOICES {
-                (case.choice, case.again) = (luck.choice(n), None);
+                (case.choice, case.again) = (choice(&luck, n), None);
                 let calls =
                     played.check(&case, summary).map_err(|problem| problem.told(&case, summary))?;
-                case.again = Some((1 + luck.below(calls + 1), luck.choice(luck.below(CHOICES))));
+                case.again = Some((1 + luck.below(calls + 1), choice(&luck, luck.below(CHOICES))));
                 played.check(&case, summary).map_err(|problem| problem.told(&case, summary))?;
             }
         }
@@ -128,6 +127,15 @@ impl LogCase {
         let mut summary = LogSummary::default();
         let checked = play(self).and_then(|played| played.check(self, &mut summary).map(drop));
         checked.map_err(|problem| problem.told(self, &mut summary))
+    }
+}
+
+/// The n-th way in which a disk comes up: without anything pending, with all of it, or damaged in some way.
+fn choice(luck: &Luck, n: u64) -> Choice {
+    match n {
+        0 => Choice::None,
+        1 => Choice::All,
+        _ => Choice::Seeded(luck.below(u64::MAX)),
     }
 }
 

@@ -1,6 +1,6 @@
 //! What is done to a log until it is cut off.
 
-use super::{LogCase, check::Problem, luck::Luck};
+use super::{super::luck::Luck, LogCase, check::Problem};
 use crate::{
     base::SeqNo,
     disk::{Disk, Entropy, SimDisk, SimEntropy},
