@@ -3,8 +3,8 @@
 //! The order of checks, the first failure being the answer:
 //!
 //! 1. shape and limits: before this module, where no state is needed ([`shape`])
-//! 2. window: what is remembered under the key, the fingerprint first
-//! 3. mode: whether the engine takes writes at all
+//! 2. window: what is remembered under the key, the fingerprint first; where nothing is, whether it may have been forgotten
+//! 3. mode: whether the engine takes writes at all, and has room to remember one more outcome
 //! 4. keyspaces are what the caller thinks they are; no version comes from the future
 //! 5. what `update` read is still so; no expected version is stale: else a [`Conflict`], which is not remembered
 //! 6. `Absent` and `Present`, operation by operation
@@ -17,19 +17,27 @@ pub(crate) mod shape;
 
 use crate::{
     base::{
-        Action, Bytes, Entry, Expect, Fingerprint, KeyspaceId, KeyspaceIdentity, KeyspaceRef,
-        LogTime, Operation, RequestData, Row, SeqNo, StoredOutcome, StoredRejection, Verdict,
-        Version, WindowRow, canary::canary,
+        Action, Bytes, Control, Entry, Expect, Fingerprint, IdempotencyKey, KeyspaceId,
+        KeyspaceIdentity, KeyspaceRef, LimitError, LogTime, Mode, Operation, OutcomeClass,
+        Remembered, RequestData, Row, SeqNo, Step, StoredOutcome, StoredRejection, Stub, Verdict,
+        Version, WindowRow, canary::canary, limits::KEY_AHEAD_NANOS,
     },
     codec::{self, Codec},
-    state::draft::{Change, Draft, Records, Stamp},
+    state::{
+        control::Retention,
+        draft::{Change, Draft, Records, Stamp},
+    },
 };
 use std::{convert::Infallible, sync::Arc};
 
 /// The newest applied state, as far as a request needs it.
 pub(crate) trait View: Records<Error = Infallible> {
     /// What is remembered under a key.
-    fn window(&self, key: &[u8]) -> Option<Arc<WindowRow>>;
+    fn window(&self, key: &IdempotencyKey) -> Option<Remembered>;
+    /// The mode, and how much is remembered how.
+    fn control(&self) -> &Control;
+    /// Bytes of outcomes that are remembered whole for a scope; 0 where nobody counts them.
+    fn scope_bytes(&self, scope: &[u8]) -> u64;
     /// The newest definition of a keyspace.
     fn keyspace(&self, name: &[u8]) -> Option<crate::base::KeyspaceDefinition>;
     /// The number the next keyspace gets.
@@ -43,6 +51,19 @@ pub(crate) struct At {
     pub next: SeqNo,
     pub time: LogTime,
     pub writable: bool,
+    pub policy: Policy,
+}
+
+/// What is remembered for how long, within which limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Policy {
+    pub retention: Retention,
+    /// Bytes of all that is remembered.
+    pub window_limit: u64,
+    /// Bytes of outcomes that are remembered whole for one scope.
+    pub scope_limit: u64,
+    /// Whether a key must say when it was made.
+    pub time_ordered: bool,
 }
 
 /// What becomes of a request.
@@ -53,6 +74,8 @@ pub(crate) enum Decision {
     Append(Admitted),
     /// It was decided before.
     Remembered(Arc<WindowRow>),
+    /// What a key stands for, whatever was asked under it.
+    Known(Remembered),
     /// It is refused, and there is no key to remember that under.
     Rejected(StoredRejection),
     /// A version is stale: refused, and not remembered.
@@ -84,9 +107,23 @@ pub(crate) struct Conflict {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Refusal {
     /// The key was used for something else.
-    KeyReused { remembered: Arc<WindowRow>, differs: Differs },
+    KeyReused { remembered: Stub, differs: Differs },
+    /// It was decided before, and only that is still known.
+    AlreadyDecided(Stub),
+    /// Nothing may ever be decided under the key.
+    Fenced(Stub),
+    /// The key is so old that its outcome may have been forgotten.
+    KeyExpired { made: LogTime, horizon: LogTime },
+    /// The key comes from the future.
+    KeyAhead { made: LogTime, now: LogTime },
+    /// The key does not say when it was made.
+    KeyUntimed,
+    /// There is no room to remember one more outcome.
+    Limit(LimitError),
     /// The engine takes no writes.
     NotWritable,
+    /// The database was set to take no writes.
+    ReadOnly { reason: String },
     /// A keyspace is not what the caller thinks it is.
     Keyspace(keyspaces::Mismatch),
     /// A version was named that no entry has yet.
@@ -107,21 +144,27 @@ pub enum Differs {
     Operations,
     /// The expectations only.
     Expectations,
+    /// That is not known any more.
+    Unknown,
 }
 
 /// Decides what becomes of `request`.
 pub(crate) fn admit<V: View>(request: RequestData, view: &V, at: At) -> Decision {
     if let Some((key, fingerprint)) = &request.key
         && !canary!(RetryRunsAgain)
-        && let Some(remembered) = view.window(key.as_bytes())
     {
-        return match differs(&remembered.fingerprint, fingerprint) {
-            None => Decision::Remembered(remembered),
-            Some(differs) => Decision::Refused(Refusal::KeyReused { remembered, differs }),
-        };
+        if let Some(remembered) = view.window(key) {
+            return match request.verdict {
+                Verdict::Fence => Decision::Known(remembered),
+                _ => recall(remembered, fingerprint),
+            };
+        }
+        if let Some(refusal) = check_age(key, view.control(), &at) {
+            return Decision::Refused(refusal);
+        }
     }
-    if !at.writable {
-        return Decision::Refused(Refusal::NotWritable);
+    if let Some(refusal) = check_mode(&request, view, &at) {
+        return Decision::Refused(refusal);
     }
     let keyspaces = match keyspaces::resolve(&request, view) {
         Ok(keyspaces) => keyspaces,
@@ -147,8 +190,84 @@ pub(crate) fn admit<V: View>(request: RequestData, view: &V, at: At) -> Decision
     }
 }
 
+/// What becomes of a request whose key was decided before: the fingerprint first, then the outcome.
+pub(crate) fn recall(remembered: Remembered, asked: &Fingerprint) -> Decision {
+    let stub = remembered.stub();
+    if stub.class == OutcomeClass::Fenced {
+        return Decision::Refused(Refusal::Fenced(stub));
+    }
+    let differs = match &remembered {
+        Remembered::Row(row) => differs(&row.fingerprint, asked),
+        Remembered::Stub(stub) => {
+            (stub.fingerprint[..] != asked.hash[..16]).then_some(Differs::Unknown)
+        }
+    };
+    match (differs, remembered) {
+        (Some(differs), _) => Decision::Refused(Refusal::KeyReused { remembered: stub, differs }),
+        (None, Remembered::Row(row)) => Decision::Remembered(row),
+        (None, Remembered::Stub(stub)) => Decision::Refused(Refusal::AlreadyDecided(stub)),
+    }
+}
+
+/// Whether a key under which nothing is remembered may be new: for one that says when it was made, that is after all that
+/// was forgotten, and not in the future.
+fn check_age(key: &IdempotencyKey, control: &Control, at: &At) -> Option<Refusal> {
+    let Some(made) = key.made_at() else {
+        return at.policy.time_ordered.then_some(Refusal::KeyUntimed);
+    };
+    let horizon = control.forgotten_time;
+    if made > at.time.plus(KEY_AHEAD_NANOS) {
+        Some(Refusal::KeyAhead { made, now: at.time })
+    } else if control.forgotten.get() > 0 && made <= horizon.plus(KEY_AHEAD_NANOS) {
+        // What was forgotten may have been asked for under a key made that much after it was decided.
+        Some(Refusal::KeyExpired { made, horizon })
+    } else {
+        None
+    }
+}
+
+/// Whether the engine takes this write, and what it would have to remember of it.
+fn check_mode<V: View>(request: &RequestData, view: &V, at: &At) -> Option<Refusal> {
+    if !at.writable {
+        return Some(Refusal::NotWritable);
+    }
+    match (&view.control().mode, &request.verdict) {
+        (_, Verdict::Mode(_)) | (Mode::ReadWrite, _) => {}
+        (Mode::ReadOnly { reason }, _) => {
+            return Some(Refusal::ReadOnly { reason: reason.clone() });
+        }
+    }
+    let (key, _) = request.key.as_ref()?;
+    check_window(key, view, at).map(Refusal::Limit)
+}
+
+fn check_window<V: View>(key: &IdempotencyKey, view: &V, at: &At) -> Option<LimitError> {
+    let Policy { window_limit, scope_limit, retention, .. } = at.policy;
+    let full = |what, bytes: u64, limit: u64| LimitError {
+        what,
+        actual: usize::try_from(bytes).unwrap_or(usize::MAX),
+        min: 0,
+        max: usize::try_from(limit).unwrap_or(usize::MAX),
+        hint: "wait until older outcomes are forgotten, or raise the limit",
+    };
+    let bytes = view.control().bytes();
+    if bytes >= window_limit {
+        // The entry itself could make room.
+        let mut after = view.control().clone();
+        for step in after.steps_due(retention, at.time) {
+            let _ = after.step(&step, &mut Default::default());
+        }
+        if after.bytes() >= window_limit {
+            return Some(full("bytes of remembered outcomes", bytes, window_limit));
+        }
+    }
+    let bytes = if scope_limit < u64::MAX { view.scope_bytes(key.scope()) } else { 0 };
+    (bytes >= scope_limit)
+        .then(|| full("bytes of outcomes remembered for the scope", bytes, scope_limit))
+}
+
 /// How `asked` differs from what is remembered, if it does.
-pub(crate) fn differs(remembered: &Fingerprint, asked: &Fingerprint) -> Option<Differs> {
+fn differs(remembered: &Fingerprint, asked: &Fingerprint) -> Option<Differs> {
     if remembered.hash == asked.hash || canary!(KeyReuseAccepted) {
         None
     } else if remembered.kind != asked.kind {
@@ -324,15 +443,25 @@ impl Evaluation {
     /// What the engine found, or else what the caller's own code did.
     fn refusal(&self, found: Option<StoredRejection>) -> Option<StoredRejection> {
         found.or_else(|| match &self.request.verdict {
-            Verdict::Commit(_) => None,
+            Verdict::Commit(_) | Verdict::Fence | Verdict::Mode(_) => None,
             Verdict::Reject(rejection) => Some(StoredRejection::Procedure(rejection.clone())),
         })
     }
 
     /// The entry, with the changes it makes; none when it is refused.
     fn conclude<V: View>(mut self, refused: Option<StoredRejection>, view: &V) -> Admitted {
-        let (Verdict::Commit(result) | Verdict::Reject(result)) = self.request.verdict;
-        let outcome = refused.map_or(StoredOutcome::Committed(result), StoredOutcome::Rejected);
+        let mut steps = view.control().steps_due(self.at.policy.retention, self.at.time);
+        let outcome = match (refused, self.request.verdict) {
+            (Some(rejection), _) => StoredOutcome::Rejected(rejection),
+            (None, Verdict::Commit(result) | Verdict::Reject(result)) => {
+                StoredOutcome::Committed(result)
+            }
+            (None, Verdict::Fence) => StoredOutcome::Fenced,
+            (None, Verdict::Mode(mode)) => {
+                steps.push(Step::Mode(mode));
+                StoredOutcome::Committed(Bytes::new())
+            }
+        };
         let committed = matches!(outcome, StoredOutcome::Committed(_));
         if committed {
             for keyspace in &self.keyspaces {
@@ -345,6 +474,7 @@ impl Evaluation {
             seq: self.at.next,
             time: self.at.time,
             key: self.request.key,
+            steps,
             keyspaces: self.keyspaces,
             operations: self.request.operations,
             reads: self.request.reads,

@@ -56,9 +56,12 @@ pub(crate) fn check_request(request: &RequestData) -> Result<(), ShapeError> {
     check("operations and reads", request.operations.len() + request.reads.len(), 0, OPERATIONS)?;
     check("actor bytes", request.actor.len(), 0, ACTOR_BYTES)?;
     check("correlation bytes", request.correlation.len(), 0, METADATA_BYTES)?;
-    let (Verdict::Commit(result) | Verdict::Reject(result)) = &request.verdict;
-    // The first byte says how the rest is encoded.
-    check("result bytes", result.len().saturating_sub(1), 0, RESULT_BYTES)?;
+    let result = request.verdict.payload();
+    match &request.verdict {
+        Verdict::Mode(_) => check("reason bytes", result.len(), 0, METADATA_BYTES)?,
+        // The first byte says how the rest is encoded.
+        _ => check("result bytes", result.len().saturating_sub(1), 0, RESULT_BYTES)?,
+    }
     let mut total = request.actor.len() + request.correlation.len() + result.len();
     for (position, operation) in request.operations.iter().enumerate() {
         total += check_operation(position, operation)?;

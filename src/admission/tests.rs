@@ -22,6 +22,7 @@ const RAW: u8 = 0;
 struct State {
     records: BTreeMap<(KeyspaceId, Bytes), Row>,
     window: BTreeMap<Bytes, Arc<WindowRow>>,
+    control: Control,
     applied: u64,
 }
 
@@ -34,8 +35,16 @@ impl Records for State {
 }
 
 impl View for State {
-    fn window(&self, key: &[u8]) -> Option<Arc<WindowRow>> {
-        self.window.get(key).cloned()
+    fn window(&self, key: &IdempotencyKey) -> Option<Remembered> {
+        self.control.recall_row(self.window.get(key.as_bytes())?.clone())
+    }
+
+    fn control(&self) -> &Control {
+        &self.control
+    }
+
+    fn scope_bytes(&self, _: &[u8]) -> u64 {
+        0
     }
 
     fn keyspace(&self, name: &[u8]) -> Option<KeyspaceDefinition> {
@@ -52,7 +61,13 @@ impl View for State {
 impl State {
     fn at(&self) -> At {
         let (applied, next) = (SeqNo::new(self.applied), SeqNo::new(self.applied + 1));
-        At { applied, next, time: LogTime::new(1000 + self.applied), writable: true }
+        let policy = Policy {
+            retention: Retention { whole: u64::MAX, stubs: u64::MAX },
+            window_limit: u64::MAX,
+            scope_limit: u64::MAX,
+            time_ordered: false,
+        };
+        At { applied, next, time: LogTime::new(1000 + self.applied), writable: true, policy }
     }
 
     /// Decides, and applies what is to go into the log.

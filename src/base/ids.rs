@@ -60,6 +60,14 @@ impl SeqNo {
     pub(crate) const MAX: Self = Self(u64::MAX);
 }
 
+impl LogTime {
+    /// So many nanoseconds later.
+    #[must_use]
+    pub(crate) const fn plus(self, nanos: u64) -> Self {
+        Self(self.0.saturating_add(nanos))
+    }
+}
+
 impl KeyspaceId {
     /// The keyspace that holds the definitions of the others.
     pub const DIRECTORY: Self = Self(0);

@@ -22,12 +22,15 @@ pub const ACTOR_BYTES: usize = 64;
 pub const KEYSPACE_NAME_BYTES: usize = 64;
 /// Most entries that may wait for the disk at once; also the gap in sequence numbers after an unclean end.
 pub const UNSYNCED_ENTRIES: u64 = 1 << 20;
+/// How far ahead of the log's time a key may say it was made, in nanoseconds: 10 minutes. By as much the clocks of clients
+/// may be wrong.
+pub const KEY_AHEAD_NANOS: u64 = 600_000_000_000;
 /// Largest group of entries written by one call, in bytes.
 pub const GROUP_BYTES: usize = 8 << 20;
 
 /// A limit was broken; nothing happened.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{what} is {actual}, allowed are {min}..={max}: change the request; nothing was logged")]
+#[error("{what} is {actual}, allowed are {min}..={max}: {hint}; nothing was logged")]
 pub struct LimitError {
     /// What was measured, with its unit.
     pub what: &'static str,
@@ -37,6 +40,8 @@ pub struct LimitError {
     pub min: usize,
     /// The most allowed.
     pub max: usize,
+    /// What to do.
+    pub hint: &'static str,
 }
 
 /// Checks that `min <= actual <= max`.
@@ -49,5 +54,9 @@ pub const fn check(
     min: usize,
     max: usize,
 ) -> Result<(), LimitError> {
-    if actual < min || actual > max { Err(LimitError { what, actual, min, max }) } else { Ok(()) }
+    if actual < min || actual > max {
+        Err(LimitError { what, actual, min, max, hint: "change the request" })
+    } else {
+        Ok(())
+    }
 }

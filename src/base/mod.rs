@@ -2,6 +2,7 @@
 
 mod bytes;
 pub mod canary;
+mod control;
 mod expect;
 mod idempotency_key;
 mod ids;
@@ -13,13 +14,16 @@ mod row;
 pub mod sync;
 
 pub use self::bytes::Bytes;
+pub use control::{Control, Era, Generation, Mode, Step};
 pub use expect::Expect;
-pub use idempotency_key::IdempotencyKey;
+pub(crate) use idempotency_key::key_hash;
+pub use idempotency_key::{IdempotencyKey, KeyHash};
 pub use ids::{Epoch, KeyspaceId, LogTime, SeqNo, Version};
 pub use keyspace::{KeyspaceDefinition, KeyspaceIdentity};
 pub use limits::LimitError;
 pub use never::Never;
 pub use request::{Action, Entry, KeyspaceRef, Operation, Read, RequestData, Verdict};
 pub use row::{
-    Fingerprint, Outcome as StoredOutcome, Rejection as StoredRejection, Row, WindowRow,
+    Fingerprint, Outcome as StoredOutcome, OutcomeClass, Rejection as StoredRejection, Remembered,
+    Row, Stub, WindowRow,
 };

@@ -1,8 +1,8 @@
 //! An operation as data, and the entry of the log it becomes.
 
 use super::{
-    Bytes, Expect, Fingerprint, IdempotencyKey, KeyspaceId, KeyspaceIdentity, LogTime, SeqNo,
-    StoredOutcome, Version,
+    Bytes, Expect, Fingerprint, IdempotencyKey, KeyspaceId, KeyspaceIdentity, LogTime, Mode, SeqNo,
+    Step, StoredOutcome, Version,
 };
 
 /// What a caller asks for, encoded and within the limits that need no state to check.
@@ -47,6 +47,23 @@ pub enum Verdict {
     Commit(Bytes),
     /// The caller's code refused: remember this encoded rejection and change nothing.
     Reject(Bytes),
+    /// Remember that nothing may ever be decided under the key.
+    Fence,
+    /// Change the mode of the database.
+    Mode(Mode),
+}
+
+impl Verdict {
+    /// The encoded result or rejection.
+    #[must_use]
+    pub fn payload(&self) -> &[u8] {
+        match self {
+            Self::Commit(bytes) | Self::Reject(bytes) => bytes,
+            Self::Fence => &[],
+            Self::Mode(Mode::ReadWrite) => &[],
+            Self::Mode(Mode::ReadOnly { reason }) => reason.as_bytes(),
+        }
+    }
 }
 
 /// One expectation, with or without a mutation.
@@ -104,6 +121,8 @@ pub struct Entry {
     pub time: LogTime,
     /// See [`RequestData::key`].
     pub key: Option<(IdempotencyKey, Fingerprint)>,
+    /// What it does before its request is carried out, in order.
+    pub steps: Vec<Step>,
     /// The keyspaces its operations name by position.
     pub keyspaces: Vec<KeyspaceRef>,
     /// See [`RequestData::operations`].

@@ -1,6 +1,8 @@
 //! What is stored: one row for a record, one for a remembered outcome.
 
 use super::{Bytes, LogTime, SeqNo, Version};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// A record as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +39,8 @@ impl Fingerprint {
     pub const INTENT: u8 = 1;
     /// The `kind` of a fingerprint of operations and expectations.
     pub const OPERATIONS: u8 = 2;
+    /// Of no request at all: a key was fenced.
+    pub const NONE: Self = Self { hash: [0; 32], kind: 0, operations: 0, expectations: 0 };
 }
 
 /// What the window remembers under an idempotency key.
@@ -59,6 +63,84 @@ pub enum Outcome {
     Committed(Bytes),
     /// Refused for ever.
     Rejected(Rejection),
+    /// Nothing was decided, and nothing ever will be.
+    Fenced,
+}
+
+/// What became of a request, without the particulars.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum OutcomeClass {
+    /// It was carried out.
+    Committed = 1,
+    /// It was refused for ever.
+    Rejected = 2,
+    /// It never came, and its key was fenced.
+    Fenced = 3,
+}
+
+/// What is left of a remembered outcome after a while: enough to never carry a request out again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stub {
+    /// The first half of the fingerprint.
+    pub fingerprint: [u8; 16],
+    /// What was decided.
+    pub class: OutcomeClass,
+    /// The entry that decided it.
+    pub seq: SeqNo,
+    /// When.
+    pub time: LogTime,
+}
+
+/// What a look at the window finds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Remembered {
+    /// The whole outcome.
+    Row(Arc<WindowRow>),
+    /// What is left of it.
+    Stub(Stub),
+}
+
+impl Outcome {
+    /// What became of the request, without the particulars.
+    #[must_use]
+    pub const fn class(&self) -> OutcomeClass {
+        match self {
+            Self::Committed(_) => OutcomeClass::Committed,
+            Self::Rejected(_) => OutcomeClass::Rejected,
+            Self::Fenced => OutcomeClass::Fenced,
+        }
+    }
+}
+
+impl WindowRow {
+    /// What will be left of it.
+    #[must_use]
+    pub fn stub(&self) -> Stub {
+        let mut fingerprint = [0; 16];
+        fingerprint.copy_from_slice(&self.fingerprint.hash[..16]);
+        Stub { fingerprint, class: self.outcome.class(), seq: self.seq, time: self.time }
+    }
+}
+
+impl Remembered {
+    /// The entry that decided it.
+    #[must_use]
+    pub fn seq(&self) -> SeqNo {
+        match self {
+            Self::Row(row) => row.seq,
+            Self::Stub(stub) => stub.seq,
+        }
+    }
+
+    /// What is left of it.
+    #[must_use]
+    pub fn stub(&self) -> Stub {
+        match self {
+            Self::Row(row) => row.stub(),
+            Self::Stub(stub) => *stub,
+        }
+    }
 }
 
 /// Why a request was refused for ever.

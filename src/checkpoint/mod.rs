@@ -19,12 +19,13 @@ mod reader;
 mod sums;
 mod tables;
 mod verify;
+mod window;
 mod write;
 
 pub(crate) use self::{
     error::CheckpointError,
     reader::Reader,
-    verify::{Verified, verify},
+    verify::{Key, Verified, verify},
     write::Changes,
 };
 pub(crate) use crate::format::rows::Meta;
@@ -34,7 +35,7 @@ use self::{
     guard::{drop_database, guard},
 };
 use crate::{
-    base::{KeyspaceId, Row, WindowRow, canary::canary},
+    base::{Control, KeyspaceId, Row, WindowRow, canary::canary},
     disk::File,
 };
 use parking_lot::Mutex;
@@ -87,6 +88,8 @@ impl Checkpoint {
         let nothing = Changes {
             records: std::iter::empty(),
             window: std::iter::empty(),
+            control: &Control::default(),
+            upkeep: 0,
             counts: std::iter::empty(),
         };
         write::commit(this.database(), &this.backend, nothing, seed_meta)?;
@@ -143,6 +146,7 @@ impl Checkpoint {
     pub(crate) fn write<'a>(
         &self,
         changes: Changes<
+            'a,
             impl Iterator<Item = (KeyspaceId, &'a [u8], Option<&'a Row>)>,
             impl Iterator<Item = (&'a [u8], &'a WindowRow)>,
             impl Iterator<Item = (KeyspaceId, u64)>,

@@ -5,26 +5,34 @@ use super::{
     error::CheckpointError,
     guard::{Guarded, guard, guard_plain},
     tables::{
-        self, COUNTS, META, RECORDS, WINDOW, keyspace_prefix, record_key, record_range,
-        split_record_key,
+        self, CONTROL, COUNTS, META, RECORDS, WindowTable, keyspace_prefix, record_key,
+        record_range, split_record_key, window_table,
     },
 };
 use crate::{
-    base::{Bytes, KeyspaceId, Row, WindowRow},
-    format::rows::{
-        self, Meta, RowTag, decode_meta, decode_other_format, decode_row, decode_window_row,
+    base::{Bytes, Control, KeyHash, KeyspaceId, Remembered, Row},
+    format::{
+        VERSION,
+        rows::{
+            self, Meta, RowTag, decode_control, decode_meta, decode_other_format, decode_row,
+            decode_stub, decode_window_row,
+        },
     },
 };
-use redb::{ReadOnlyTable, ReadableDatabase};
-use std::{borrow::Borrow, fmt, ops::Bound};
+use redb::{ReadOnlyTable, ReadTransaction, ReadableDatabase};
+use std::{borrow::Borrow, fmt, ops::Bound, sync::Arc};
+
+pub(super) type RowTable = Guarded<ReadOnlyTable<tables::Bytes, tables::Bytes>>;
 
 /// Sees the checkpoint as one write left it, and keeps that alive. Every row it gives out has passed its checksum.
 pub(crate) struct Reader {
     backend: Backend,
     generation: u64,
     meta: Meta,
-    pub(super) records: Guarded<ReadOnlyTable<tables::Bytes, tables::Bytes>>,
-    pub(super) window: Guarded<ReadOnlyTable<tables::Bytes, tables::Bytes>>,
+    control: Control,
+    pub(super) records: RowTable,
+    /// Of remembered outcomes, the oldest first.
+    pub(super) window: Vec<(WindowTable, RowTable)>,
     pub(super) counts: Guarded<ReadOnlyTable<u32, tables::Bytes>>,
 }
 
@@ -37,18 +45,49 @@ impl Reader {
         let doing = "opening the tables";
         let read = Guarded::new(backend, guard(backend, doing, || database.begin_read())?);
         let records = Guarded::new(backend, guard(backend, doing, || read.open_table(RECORDS))?);
-        let window = Guarded::new(backend, guard(backend, doing, || read.open_table(WINDOW))?);
         let counts = Guarded::new(backend, guard(backend, doing, || read.open_table(COUNTS))?);
         let meta = Guarded::new(backend, guard(backend, doing, || read.open_table(META))?);
         let decode = |body: &_| decode_meta(body).or_else(|| decode_other_format(body));
         let meta = get(backend, "meta", RowTag::Meta, &meta, &[], (), decode)?
             .ok_or_else(|| CheckpointError::damaged("meta: the row is missing"))?;
-        Ok(Self { backend: backend.clone(), generation, meta, records, window, counts })
+        let mut this = Self {
+            backend: backend.clone(),
+            generation,
+            meta,
+            control: Control::default(),
+            records,
+            window: Vec::new(),
+            counts,
+        };
+        // Of another format nothing else is known.
+        if this.meta.format == VERSION {
+            this.open_window(&read)?;
+        }
+        Ok(this)
+    }
+
+    fn open_window(&mut self, read: &ReadTransaction) -> Result<(), CheckpointError> {
+        let (backend, doing) = (&self.backend, "opening the tables");
+        let control = Guarded::new(backend, guard(backend, doing, || read.open_table(CONTROL))?);
+        self.control = get(backend, "control", RowTag::Control, &control, &[], (), decode_control)?
+            .ok_or_else(|| CheckpointError::damaged("control: the row is missing"))?;
+        let handles = guard(backend, doing, || read.list_tables())?;
+        for table in guard_plain(backend, doing, || WindowTable::among(handles))? {
+            let name = table.name();
+            let rows = guard(backend, doing, || read.open_table(window_table(&name)))?;
+            self.window.push((table, Guarded::new(backend, rows)));
+        }
+        Ok(())
     }
 
     /// What the checkpoint says of itself.
     pub(crate) const fn meta(&self) -> &Meta {
         &self.meta
+    }
+
+    /// The mode, and how much is remembered how.
+    pub(crate) const fn control(&self) -> &Control {
+        &self.control
     }
 
     /// Which write this sees: it grows with each.
@@ -66,9 +105,50 @@ impl Reader {
         get(&self.backend, "records", RowTag::Record, &self.records, key, key, decode_row)
     }
 
-    /// One remembered outcome.
-    pub(crate) fn window(&self, key: &[u8]) -> Result<Option<WindowRow>, CheckpointError> {
-        get(&self.backend, "window", RowTag::Window, &self.window, key, key, decode_window_row)
+    /// The newest that is stored under a key, which may be no more than a stub by now, or forgotten.
+    pub(crate) fn window(
+        &self,
+        key: &[u8],
+        hash: &KeyHash,
+    ) -> Result<Option<Remembered>, CheckpointError> {
+        let mut newest: Option<Remembered> = None;
+        for (table, rows) in self.window.iter().rev() {
+            let found = self.remembered(*table, rows, key, hash)?;
+            let newer = found.as_ref().map(Remembered::seq) > newest.as_ref().map(Remembered::seq);
+            newest = if newer { found } else { newest };
+            // A later one was never forgotten. Below that, an old row that is still to be dropped can hide a later stub.
+            if newest.is_some() && self.is_whole(*table) {
+                break;
+            }
+        }
+        Ok(newest)
+    }
+
+    fn remembered(
+        &self,
+        table: WindowTable,
+        rows: &RowTable,
+        key: &[u8],
+        hash: &KeyHash,
+    ) -> Result<Option<Remembered>, CheckpointError> {
+        let backend = &self.backend;
+        match table {
+            WindowTable::Whole(_) => {
+                let row =
+                    get(backend, "window", RowTag::Window, rows, key, key, decode_window_row)?;
+                Ok(row.map(|row| Remembered::Row(Arc::new(row))))
+            }
+            WindowTable::Stubs(_) => {
+                let stub = get(backend, "stubs", RowTag::Stub, rows, hash, &hash[..], decode_stub)?;
+                Ok(stub.map(Remembered::Stub))
+            }
+        }
+    }
+
+    /// Whether the rows of a table are remembered whole.
+    fn is_whole(&self, table: WindowTable) -> bool {
+        let WindowTable::Whole(number) = table else { return false };
+        self.control.generations.iter().any(|generation| generation.number == number)
     }
 
     /// How many records a keyspace has.

@@ -3,15 +3,18 @@
 use super::{
     error::CheckpointError,
     guard::{Guarded, guard, guard_plain},
-    reader::{Reader, opened},
-    tables::{self, keyspace_prefix, split_record_key},
+    reader::{Reader, RowTable, opened},
+    tables::{WindowTable, keyspace_prefix, split_record_key},
 };
 use crate::{
-    base::KeyspaceId,
-    format::rows::{self, RowTag, decode_row, decode_window_row},
-    state::digest::{RowHasher, StateDigest},
+    base::{Control, KeyHash, KeyspaceId, key_hash},
+    format::rows::{self, RowTag, decode_row, decode_stub, decode_window_row},
+    state::{
+        control::Place,
+        digest::{RowHasher, StateDigest},
+    },
 };
-use redb::{ReadOnlyTable, ReadableTable};
+use redb::ReadableTable;
 use std::collections::BTreeMap;
 
 /// How many rows go by between two reports of progress.
@@ -24,10 +27,20 @@ pub(crate) struct Verified {
     pub(crate) digest: StateDigest,
     /// How many records, of all keyspaces together.
     pub(crate) records: u64,
-    /// How many remembered outcomes.
+    /// How many outcomes that are remembered whole.
     pub(crate) window_rows: u64,
+    /// How many of which stubs are left.
+    pub(crate) stubs: u64,
     /// How many bytes of keys and rows.
     pub(crate) bytes: u64,
+}
+
+/// A key under which something is remembered.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Key<'a> {
+    pub(crate) hash: &'a KeyHash,
+    /// For an outcome that is remembered whole: its generation, its key, and how many bytes both have.
+    pub(crate) whole: Option<(u32, &'a [u8], u64)>,
 }
 
 /// Reads every row. `on_progress` is called now and then with what was seen so far, `on_key` with each key of the window.
@@ -35,7 +48,7 @@ pub(crate) fn verify(
     reader: &Reader,
     hasher: &mut RowHasher,
     mut on_progress: impl FnMut(&Verified),
-    mut on_key: impl FnMut(&[u8]),
+    mut on_key: impl FnMut(Key<'_>),
 ) -> Result<Verified, CheckpointError> {
     let mut seen = Verified::default();
     let mut counted = BTreeMap::<KeyspaceId, u64>::new();
@@ -49,17 +62,97 @@ pub(crate) fn verify(
         note(&mut seen, row, key, stored, &mut on_progress);
         Ok(())
     })?;
-    each(reader, "window", &reader.window, |key, stored| {
-        seen.window_rows += 1;
-        on_key(key);
-        let row = row(hasher, "window", RowTag::Window, key, stored, |body| {
-            decode_window_row(body).map(drop)
+    let mut window = Window { control: reader.control(), sums: BTreeMap::new() };
+    for (table, rows) in &reader.window {
+        each(reader, WINDOW, rows, |key, stored| {
+            let found = window.row(hasher, *table, key, stored, &mut on_key)?;
+            (seen.window_rows, seen.stubs) = (seen.window_rows + found.0, seen.stubs + found.1);
+            seen.bytes += (key.len() + stored.len()) as u64;
+            report(&seen, &mut on_progress);
+            Ok(())
         })?;
-        note(&mut seen, row, key, stored, &mut on_progress);
-        Ok(())
-    })?;
+    }
+    seen.digest.add(window.compare()?);
+    seen.digest.add(hasher.control(reader.control()));
     compare_counts(reader, counted)?;
     Ok(seen)
+}
+
+const WINDOW: &str = "window";
+
+/// The remembered outcomes, held against what the control row says of them.
+struct Window<'a> {
+    control: &'a Control,
+    /// Rows, and the sum of their digests as what they are by now, by place.
+    sums: BTreeMap<(bool, u32), (u64, u128)>,
+}
+
+impl Window<'_> {
+    /// One stored row. Gives how many outcomes it is, whole, and as a stub.
+    fn row(
+        &mut self,
+        hasher: &mut RowHasher,
+        table: WindowTable,
+        key: &[u8],
+        stored: &[u8],
+        on_key: &mut impl FnMut(Key<'_>),
+    ) -> Result<(u64, u64), CheckpointError> {
+        let damaged = |what: &str| CheckpointError::damaged(format!("{WINDOW}: {what}"));
+        let (hash, stub, place) = match table {
+            WindowTable::Whole(number) => {
+                let row = opened(WINDOW, RowTag::Window, key, stored, decode_window_row)?;
+                (key_hash(key), row.stub(), self.control.place_of(number))
+            }
+            WindowTable::Stubs(number) => {
+                let stub = opened(WINDOW, RowTag::Stub, key, stored, decode_stub)?;
+                let hash =
+                    KeyHash::try_from(key).map_err(|_| damaged("a hash of another length"))?;
+                let there = self.control.eras.iter().any(|era| era.number == number);
+                (hash, stub, if there { Place::Era(number) } else { Place::Forgotten })
+            }
+        };
+        if self.control.place(stub.seq) != place {
+            return Err(damaged("a row is out of its place"));
+        }
+        let (part, digest, found) = match place {
+            Place::Generation(number) => {
+                let bytes = (key.len() + stored.len() - size_of::<u32>()) as u64;
+                on_key(Key { hash: &hash, whole: Some((number, key, bytes)) });
+                let digest = hasher.body(RowTag::Window, key, &stored[size_of::<u32>()..]);
+                ((true, number), digest, (1, 0))
+            }
+            Place::Era(number) => {
+                on_key(Key { hash: &hash, whole: None });
+                ((false, number), hasher.stub(&hash, &stub), (0, 1))
+            }
+            Place::Forgotten => return Ok((0, 0)),
+        };
+        let sum = self.sums.entry(part).or_default();
+        *sum = (sum.0 + 1, sum.1.wrapping_add(digest));
+        Ok(found)
+    }
+
+    /// Compares rows and sums, and gives the sum of them all.
+    fn compare(mut self) -> Result<u128, CheckpointError> {
+        let mut digest = 0u128;
+        let whole = self.control.generations.iter().map(|g| ((true, g.number), (g.rows, g.full)));
+        let stubs =
+            self.control.eras.iter().map(|era| ((false, era.number), (era.rows, era.digest)));
+        for (place, due) in whole.chain(stubs) {
+            let found = self.sums.remove(&place).unwrap_or_default();
+            if found != due {
+                return Err(CheckpointError::damaged(format!(
+                    "{WINDOW}: of {} {} there are {} rows, and not the {} that were written",
+                    if place.0 { "generation" } else { "era" },
+                    place.1,
+                    found.0,
+                    due.0,
+                )));
+            }
+            digest = digest.wrapping_add(due.1);
+        }
+        Ok(digest)
+    }
 }
 
 /// The digest of one row that passes its checksum and decodes.
@@ -86,7 +179,11 @@ fn note(
 ) {
     seen.digest.add(row);
     seen.bytes += (key.len() + stored.len()) as u64;
-    if (seen.records + seen.window_rows).is_multiple_of(REPORT_ROWS) {
+    report(seen, on_progress);
+}
+
+fn report(seen: &Verified, on_progress: &mut impl FnMut(&Verified)) {
+    if (seen.records + seen.window_rows + seen.stubs).is_multiple_of(REPORT_ROWS) {
         on_progress(seen);
     }
 }
@@ -95,7 +192,7 @@ fn note(
 fn each(
     reader: &Reader,
     table: &'static str,
-    rows: &ReadOnlyTable<tables::Bytes, tables::Bytes>,
+    rows: &RowTable,
     mut visit: impl FnMut(&[u8], &[u8]) -> Result<(), CheckpointError>,
 ) -> Result<(), CheckpointError> {
     let backend = reader.backend();

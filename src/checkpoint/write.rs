@@ -4,32 +4,38 @@ use super::{
     backend::Backend,
     error::CheckpointError,
     guard::{Guarded, guard, guard_plain},
-    tables::{self, COUNTS, META, RECORDS, WINDOW, keyspace_prefix, put_record_key},
+    tables::{self, CONTROL, COUNTS, META, RECORDS, keyspace_prefix, put_record_key},
+    window,
 };
 use crate::{
-    base::{KeyspaceId, Row, WindowRow, canary::canary},
-    format::rows::{Meta, RowTag, encode_meta, encode_row, encode_window_row, seal_into},
+    base::{Control, KeyspaceId, Row, WindowRow, canary::canary},
+    format::rows::{Meta, RowTag, encode_control, encode_meta, encode_row, seal_into},
 };
 use redb::{Durability, Table, WriteTransaction};
 
 /// What a write changes. The items are taken one by one and encoded one by one, so that a large memtable is never held
 /// twice. In order of their keys they are written fastest.
-pub(crate) struct Changes<R, W, C> {
+pub(crate) struct Changes<'c, R, W, C> {
     /// Records put, or deleted where there is no row.
     pub(crate) records: R,
     /// Remembered outcomes.
     pub(crate) window: W,
+    /// The mode, and how much is remembered how.
+    pub(crate) control: &'c Control,
+    /// How many rows of tables that are no longer what they were may be rewritten or dropped.
+    pub(crate) upkeep: usize,
     /// For every keyspace that changed, keyspace 0 included, how many records it has now.
     pub(crate) counts: C,
 }
 
-type RowTable<'txn> = Guarded<Table<'txn, tables::Bytes, tables::Bytes>>;
+pub(super) type RowTable<'txn> = Guarded<Table<'txn, tables::Bytes, tables::Bytes>>;
 
 /// Commits `changes` and `meta` durably and returns how many bytes of keys and rows that were.
 pub(super) fn commit<'a>(
     database: &redb::Database,
     backend: &Backend,
     changes: Changes<
+        'a,
         impl Iterator<Item = (KeyspaceId, &'a [u8], Option<&'a Row>)>,
         impl Iterator<Item = (&'a [u8], &'a WindowRow)>,
         impl Iterator<Item = (KeyspaceId, u64)>,
@@ -39,10 +45,11 @@ pub(super) fn commit<'a>(
     let mut txn = begin(database, backend)?;
     let mut writer = Writer { backend, scratch: Vec::new(), bytes: 0 };
     writer.records(&txn, changes.records)?;
-    writer.window(&txn, changes.window)?;
+    window::write(&mut writer, &txn, changes.control, changes.window)?;
+    window::keep_up(&mut writer, &txn, changes.control, changes.upkeep)?;
     writer.counts(&txn, changes.counts)?;
     canary!(AppliedOutsideTransaction => txn = { guard(backend, "", || txn.into_inner().commit())?; begin(database, backend)? });
-    writer.meta(&txn, meta)?;
+    writer.head(&txn, changes.control, meta)?;
     // Two phases, or one flipped bit after an unclean end could roll the checkpoint back in silence; no saved
     // allocator state, or the same bit could be believed without the checksums being looked at.
     guard_plain(backend, "committing", || {
@@ -66,8 +73,8 @@ fn begin(
     Ok(txn)
 }
 
-struct Writer<'b> {
-    backend: &'b Backend,
+pub(super) struct Writer<'b> {
+    pub(super) backend: &'b Backend,
     /// The one row that is held encoded at a time.
     scratch: Vec<u8>,
     bytes: u64,
@@ -98,21 +105,6 @@ impl Writer<'_> {
         self.close(doing, table)
     }
 
-    fn window<'a>(
-        &mut self,
-        txn: &WriteTransaction,
-        rows: impl Iterator<Item = (&'a [u8], &'a WindowRow)>,
-    ) -> Result<(), CheckpointError> {
-        let doing = "writing the window";
-        let mut table =
-            Guarded::new(self.backend, guard(self.backend, doing, || txn.open_table(WINDOW))?);
-        for (key, row) in rows {
-            canary!(WindowNotInCheckpoint => continue);
-            self.put(doing, RowTag::Window, &mut table, key, |out| encode_window_row(row, out))?;
-        }
-        self.close(doing, table)
-    }
-
     fn counts(
         &mut self,
         txn: &WriteTransaction,
@@ -132,7 +124,18 @@ impl Writer<'_> {
         self.close(doing, table)
     }
 
-    fn meta(&mut self, txn: &WriteTransaction, meta: &Meta) -> Result<(), CheckpointError> {
+    fn head(
+        &mut self,
+        txn: &WriteTransaction,
+        control: &Control,
+        meta: &Meta,
+    ) -> Result<(), CheckpointError> {
+        let doing = "writing control";
+        let mut table =
+            Guarded::new(self.backend, guard(self.backend, doing, || txn.open_table(CONTROL))?);
+        seal_into(RowTag::Control, &[], &mut self.scratch, |out| encode_control(control, out));
+        guard(self.backend, doing, || table.insert((), &self.scratch[..]).map(drop))?;
+        self.close(doing, table)?;
         let doing = "writing meta";
         let mut table =
             Guarded::new(self.backend, guard(self.backend, doing, || txn.open_table(META))?);
@@ -141,7 +144,7 @@ impl Writer<'_> {
         self.close(doing, table)
     }
 
-    fn put(
+    pub(super) fn put(
         &mut self,
         doing: &'static str,
         tag: RowTag,
@@ -155,7 +158,11 @@ impl Writer<'_> {
     }
 
     /// Closing a table hands its root to the transaction, so here, unlike in `Guarded`'s destructor, a panic counts.
-    fn close<T>(&self, doing: &'static str, table: Guarded<T>) -> Result<(), CheckpointError> {
+    pub(super) fn close<T>(
+        &self,
+        doing: &'static str,
+        table: Guarded<T>,
+    ) -> Result<(), CheckpointError> {
         let table = table.into_inner();
         guard_plain(self.backend, doing, || drop(table))
     }

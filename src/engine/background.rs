@@ -9,6 +9,7 @@ use super::{
 use crate::{
     base::{
         canary::canary,
+        key_hash,
         sync::{
             Condvar, Mutex,
             atomic::Ordering,
@@ -162,7 +163,7 @@ impl Core {
             return Ok(false);
         };
         let meta = self.meta(&point, lowest);
-        let reader = write_out(checkpoint, &point.memtable, &meta).map_err(|error| {
+        let reader = write_out(checkpoint, &point, &meta).map_err(|error| {
             let stopped = self.stop(format!("writing the checkpoint failed: {error}"));
             match error {
                 CheckpointError::Io(_) => stopped,
@@ -189,7 +190,7 @@ impl Core {
         memtable.frozen(|rows| {
             for keys in rows.window().chunks(AT_ONCE) {
                 let mut settled = self.settled.write();
-                keys.iter().for_each(|(key, _)| settled.add(key));
+                keys.iter().for_each(|(key, _)| settled.add(&key_hash(key)));
             }
         });
     }
@@ -286,17 +287,24 @@ impl Core {
     }
 }
 
+/// Of tables whose outcomes were demoted or forgotten, a checkpoint rewrites or drops so many rows at least...
+const UPKEEP_ROWS: usize = 4096;
+/// ...and so many times as many as it adds: what is added is gone through twice in its life.
+const UPKEEP_SHARE: usize = 4;
+
 /// Writes a frozen memtable to the checkpoint, and opens what came of it.
 fn write_out(
     checkpoint: &Checkpoint,
-    memtable: &Memtable,
+    point: &FrozenPoint,
     meta: &Meta,
 ) -> Result<Arc<Reader>, CheckpointError> {
-    memtable.frozen(|rows| {
+    point.memtable.frozen(|rows| {
         let window = rows.window();
         let changes = Changes {
             records: rows.records(),
             window: window.iter().map(|&(key, row)| (&key[..], row.as_ref())),
+            control: &point.control,
+            upkeep: UPKEEP_ROWS.max(UPKEEP_SHARE * window.len()),
             counts: rows.counts(),
         };
         checkpoint.write(changes, meta)

@@ -2,10 +2,20 @@
 
 use super::{Background, Engine, error::Error};
 use crate::{
+    admission::Policy,
     disk::{Clock, Disk, Entropy, MemoryDisk, RealDisk, SystemClock, SystemEntropy},
     recovery::Machine,
+    state::control::Retention,
 };
-use std::{io, path::Path, sync::Arc};
+use std::{io, path::Path, sync::Arc, time::Duration};
+
+const HOUR: u64 = 3_600_000_000_000;
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// `Duration::MAX`, and whatever else is too long for a `u64` of nanoseconds, is for ever.
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
 
 /// What can be chosen, and its defaults.
 #[derive(Clone, Copy, Debug)]
@@ -15,13 +25,15 @@ pub(super) struct Options {
     pub checkpoint_cache_bytes: usize,
     pub segment_bytes: u64,
     pub threads: bool,
+    pub filter_limit_bytes: usize,
+    pub policy: Policy,
 }
 
 /// Sets an engine up. Numbers outside of their limits are taken as the nearest one inside.
 ///
 /// The memory an engine takes follows from these: twice the memtable, the cache, two groups of the log (each up to a
 /// sixteenth of the memtable and 8 MiB), whatever versions of records live snapshots keep, two to four bytes for each
-/// outcome that the checkpoint remembers, and four to eight bytes for each 4 KiB of the checkpoint's file.
+/// key that the checkpoint remembers (within [`key_filter_bytes`](Self::key_filter_bytes)), and four to eight bytes for each 4 KiB of the checkpoint's file.
 ///
 /// ```no_run
 /// let engine = steadfast::Engine::builder()
@@ -47,6 +59,13 @@ impl Builder {
                 checkpoint_cache_bytes: 64 << 20,
                 segment_bytes: 64 << 20,
                 threads: true,
+                filter_limit_bytes: 64 << 20,
+                policy: Policy {
+                    retention: Retention { whole: 72 * HOUR, stubs: 400 * 24 * HOUR },
+                    window_limit: u64::MAX,
+                    scope_limit: u64::MAX,
+                    time_ordered: false,
+                },
             },
             clock: Arc::new(SystemClock::new()),
             entropy: Arc::new(SystemEntropy),
@@ -78,6 +97,57 @@ impl Builder {
     /// one longer.
     pub fn segment_bytes(mut self, bytes: u64) -> Self {
         self.options.segment_bytes = bytes.clamp(64 << 10, 1 << 30);
+        self
+    }
+
+    /// How long outcomes are remembered whole, by the clock of the log: for so long a retry gets the first answer. After it
+    /// a retry is told that the request was decided ([`Error::AlreadyDecided`]), and still not carried out. `Duration::MAX`
+    /// is for ever. Default 72 hours, at least one minute.
+    ///
+    /// Time passes with what is logged: nothing is forgotten by an engine that nobody writes to.
+    pub fn remember_outcomes_for(mut self, time: Duration) -> Self {
+        self.options.policy.retention.whole = nanos(time.max(MINUTE));
+        self
+    }
+
+    /// How long it is remembered that a request was decided. After that its key is as good as new, unless it says when it
+    /// was made: then it is refused ([`Error::KeyExpired`]). `Duration::MAX` is for ever. Default 400 days, at
+    /// least one hour, and never less than outcomes are remembered whole.
+    pub fn remember_keys_for(mut self, time: Duration) -> Self {
+        self.options.policy.retention.stubs = nanos(time.max(60 * MINUTE));
+        self
+    }
+
+    /// How many bytes of remembered outcomes there may be, keys included; stubs count 53 bytes each. Beyond that, requests
+    /// with a new key are refused ([`Error::Limit`]) until older outcomes have become stubs or are forgotten: never is one
+    /// forgotten early. Default none.
+    pub fn window_limit_bytes(mut self, bytes: u64) -> Self {
+        self.options.policy.window_limit = bytes;
+        self
+    }
+
+    /// How many bytes of outcomes may be remembered whole for one scope of [`IdempotencyKey`](crate::IdempotencyKey), keys
+    /// included, so that no tenant fills the window alone; beyond that, its requests with a new key are refused
+    /// ([`Error::Limit`]). Takes about 60 bytes of memory for each scope in each eighth of the time outcomes are remembered
+    /// whole. Default none.
+    pub fn scope_limit_bytes(mut self, bytes: u64) -> Self {
+        self.options.policy.scope_limit = bytes;
+        self
+    }
+
+    /// Whether every key must say when it was made ([`IdempotencyKey::time_ordered`](crate::IdempotencyKey::time_ordered),
+    /// [`from_uuid`](crate::IdempotencyKey::from_uuid)): then no request is ever carried out twice, however late a
+    /// delivery comes. What was decided under another key is still answered. Default no.
+    pub fn require_time_ordered_keys(mut self, required: bool) -> Self {
+        self.options.policy.time_ordered = required;
+        self
+    }
+
+    /// How many bytes the filter of remembered keys may take, which spares a request with a new key a look into the
+    /// checkpoint's file. It takes two to four for each key; where that is more than this, more looks are in vain. Default
+    /// 64 MiB, at least 32 KiB.
+    pub fn key_filter_bytes(mut self, bytes: usize) -> Self {
+        self.options.filter_limit_bytes = bytes;
         self
     }
 

@@ -27,7 +27,7 @@ use super::{
 use crate::{
     admission::{self, Admitted, At, Decision, Refusal, admit},
     base::{
-        Bytes, Entry, LogTime, RequestData, SeqNo, StoredRejection, WindowRow,
+        Bytes, Entry, LogTime, Mode, RequestData, SeqNo, StoredRejection, Stub, Verdict, WindowRow,
         canary::canary,
         limits::UNSYNCED_ENTRIES,
         sync::{MutexGuard, atomic::Ordering},
@@ -118,19 +118,24 @@ impl Core {
                 continue;
             }
             let newest = Newest { fold: &sequencer.fold, preread: &preread };
-            let row = admission::View::window(&newest, key.as_bytes());
-            let Some(row) = row else { return Ok(None) };
+            let known = admission::View::window(&newest, key);
+            let asks = request.verdict == Verdict::Fence;
+            if known.is_none() && !asks {
+                return Ok(None);
+            }
             if let Some(error) = undurable(&sequencer, request, &newest) {
                 return Err(error);
             }
-            let seq = row.seq;
-            let reply = match admission::differs(&row.fingerprint, fingerprint) {
-                None => Ok(remembered(&row)),
-                Some(differs) => {
-                    Err(refused(Refusal::KeyReused { remembered: row, differs }, &sequencer))
-                }
+            let about = known.as_ref().map_or(About::State, |known| About::Entry(known.seq()));
+            let reply = match known {
+                Some(known) if !asks => match admission::recall(known, fingerprint) {
+                    Decision::Refused(refusal) => Err(refused(refusal, &sequencer)),
+                    Decision::Remembered(row) => Ok(remembered(&row)),
+                    other => unreachable!("{other:?} is not remembered"),
+                },
+                known => Ok(Answer::Known { known, horizon: sequencer.fold.control.horizon() }),
             };
-            return Ok(Some(self.park(sequencer, reply, About::Entry(seq), blocking)));
+            return Ok(Some(self.park(sequencer, reply, about, blocking)));
         }
     }
 
@@ -160,6 +165,25 @@ impl Core {
         self.finish_reply(sequencer, reply, About::State).map(drop)
     }
 
+    /// The mode of the database, once it is durable.
+    pub(super) fn mode(&self) -> Result<Mode, Error> {
+        let sequencer = self.sequencer.lock();
+        if sequencer.closed {
+            return Err(Error::Closed);
+        }
+        let mode = Ok(Answer::Mode(sequencer.fold.control.mode.clone()));
+        let reply = match &sequencer.poison {
+            Some(poison) if sequencer.fold.applied > sequencer.durable => {
+                Err(Self::poisoned(poison))
+            }
+            _ => mode,
+        };
+        match self.finish_reply(sequencer, reply, About::State)? {
+            Answer::Mode(mode) => Ok(mode),
+            other => unreachable!("{other:?} is no mode"),
+        }
+    }
+
     /// Decides on a request: the reply, and what it is about.
     fn sequence(
         &self,
@@ -177,6 +201,7 @@ impl Core {
             time: self.log_time(sequencer),
             writable: (sequencer.poison.is_none() || canary!(PoisonIgnored))
                 && sequencer.next_seq.get() < u64::MAX - SEQ_RESERVE,
+            policy: self.options.policy,
         };
         match admit(request, &newest, at) {
             Decision::Append(admitted) => {
@@ -185,11 +210,18 @@ impl Core {
                 (Ok(answer), About::Entry(seq))
             }
             Decision::Remembered(row) => (Ok(remembered(&row)), About::Entry(row.seq)),
+            Decision::Known(known) => {
+                let about = About::Entry(known.seq());
+                let horizon = sequencer.fold.control.horizon();
+                (Ok(Answer::Known { known: Some(known), horizon }), about)
+            }
             Decision::Rejected(rejection) => (Ok(Answer::Unremembered(rejection)), About::State),
             Decision::Conflict(conflict) => (Ok(Answer::Conflict(conflict)), About::State),
             Decision::Refused(refusal) => {
                 let about = match &refusal {
-                    Refusal::KeyReused { remembered, .. } => About::Entry(remembered.seq),
+                    Refusal::KeyReused { remembered: stub, .. }
+                    | Refusal::AlreadyDecided(stub)
+                    | Refusal::Fenced(stub) => About::Entry(stub.seq),
                     _ => About::State,
                 };
                 (Err(refused(refusal, sequencer)), about)
@@ -204,6 +236,7 @@ impl Core {
         let live = self.live.lock();
         let horizon = Horizon { durable: sequencer.durable, snapshots: live.as_slice() };
         sequencer.fold.apply(&entry, changes, horizon);
+        self.forgotten.store(sequencer.fold.control.forgotten.get(), Ordering::Release);
         sequencer.next_seq = SeqNo::new(entry.seq.get() + 1);
         canary!(ReadsBeforeDurable => self.durable.store(entry.seq.get(), Ordering::Release));
         entry
@@ -337,13 +370,13 @@ fn remembered(row: &WindowRow) -> Answer {
 fn undurable(sequencer: &Sequencer, request: &RequestData, newest: &Newest<'_>) -> Option<Error> {
     let poison = sequencer.poison.as_ref()?;
     let (key, _) = request.key.as_ref()?;
-    let row = admission::View::window(newest, key.as_bytes())?;
+    let seq = admission::View::window(newest, key)?.seq();
     let in_flight = sequencer.in_flight.as_ref().map_or(sequencer.durable, |group| group.last_seq);
-    if row.seq <= in_flight {
+    if seq <= in_flight {
         // Durable, or about to be or not to be: then the reply is parked with the group.
         None
-    } else if row.seq <= poison.failed {
-        Some(Error::Indeterminate { seq: row.seq })
+    } else if seq <= poison.failed {
+        Some(Error::Indeterminate { seq })
     } else {
         Some(Core::poisoned(poison))
     }
@@ -353,8 +386,18 @@ fn refused(refusal: Refusal, sequencer: &Sequencer) -> Error {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     match refusal {
         Refusal::KeyReused { remembered, differs } => {
-            Error::KeyReused { seq: remembered.seq, time: remembered.time, differs }
+            let Stub { class, seq, time, .. } = remembered;
+            Error::KeyReused { class, seq, time, differs }
         }
+        Refusal::AlreadyDecided(Stub { class, seq, time, .. }) => {
+            Error::AlreadyDecided { class, seq, time }
+        }
+        Refusal::Fenced(Stub { seq, time, .. }) => Error::Fenced { seq, time },
+        Refusal::KeyExpired { made, horizon } => Error::KeyExpired { made, horizon },
+        Refusal::KeyAhead { made, now } => Error::KeyAhead { made, now },
+        Refusal::KeyUntimed => Error::KeyUntimed,
+        Refusal::Limit(limit) => Error::Limit(limit),
+        Refusal::ReadOnly { reason } => Error::ReadOnly { reason: reason.into() },
         Refusal::NotWritable => {
             sequencer.poison.as_ref().map_or(Error::SequenceExhausted, Core::poisoned)
         }

@@ -45,6 +45,8 @@ pub(super) struct Core {
     pub settled: Arc<RwLock<Filter>>,
     /// The last durable entry; changed under the sequencer's lock, read without.
     pub durable: AtomicU64,
+    /// What was decided up to this entry is forgotten; changed under the sequencer's lock, read without.
+    pub forgotten: AtomicU64,
     /// The group of the checkpoint before the last: nothing before it is needed.
     pub checkpointed_g: AtomicU64,
     pub wakes: super::background::Wakes,
@@ -67,6 +69,7 @@ impl Core {
         let source = Source { disk: machine.disk.clone(), entropy: machine.entropy.clone(), uuid };
         let durable = fold.applied;
         let (registry, settled) = (fold.registry.clone(), fold.settled.clone());
+        let forgotten = fold.control.forgotten;
         let applied_g = reader.meta().applied_g;
         let log_bytes = report.bytes_scanned;
         let sequencer =
@@ -86,6 +89,7 @@ impl Core {
             registry,
             settled,
             durable: AtomicU64::new(durable.get()),
+            forgotten: AtomicU64::new(forgotten.get()),
             checkpointed_g: AtomicU64::new(applied_g),
             wakes: super::background::Wakes::default(),
             stopped: AtomicBool::new(false),
@@ -95,6 +99,10 @@ impl Core {
 
     pub(super) fn durable(&self) -> SeqNo {
         SeqNo::new(self.durable.load(Ordering::Acquire))
+    }
+
+    pub(super) fn forgotten(&self) -> SeqNo {
+        SeqNo::new(self.forgotten.load(Ordering::Acquire))
     }
 
     /// What went wrong in the checkpoint, as a reader is told. redb refuses everything after an error of the system, so

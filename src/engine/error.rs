@@ -3,7 +3,7 @@
 use super::outcome::Rejection;
 use crate::{
     admission::{Differs, keyspaces::Difference, shape::ShapeError},
-    base::{LimitError, LogTime, Never, SeqNo, Version},
+    base::{LimitError, LogTime, Never, OutcomeClass, SeqNo, Version},
     codec::CodecError,
     recovery::OpenError,
 };
@@ -16,6 +16,10 @@ use thiserror::Error;
 /// |---|---|---|
 /// | `Rejected`, from `Rejection` | refused | as the rejection says |
 /// | `KeyReused` | nothing | `Resolve` |
+/// | `AlreadyDecided` | was carried out or refused before | `Never`: read what came of it |
+/// | `Fenced`, `KeyExpired` | nothing | `NewKey`, if it is still wanted |
+/// | `KeyAhead`, `KeyUntimed` | nothing | `NewKey` |
+/// | `ReadOnly` | nothing | `SameKey`, once it takes writes again |
 /// | `Shape`, `Limit`, `Codec`, `FutureVersion`, `NotANumber` | nothing | `Never`: change the request |
 /// | `KeyspaceMismatch` | nothing | `Never`: change the program |
 /// | `NoSpace` | nothing | `SameKey`, once there is room |
@@ -38,12 +42,69 @@ pub enum Error {
          one was meant, and use a new key for the other"
     )]
     KeyReused {
+        /// What was decided.
+        class: OutcomeClass,
         /// The entry that decided the first request under the key.
         seq: SeqNo,
         /// When.
         time: LogTime,
         /// In what the two differ.
         differs: Differs,
+    },
+    /// The request was decided so long ago that only that is still known, or
+    /// [`OnDuplicate::Reject`](crate::OnDuplicate) asked for no more.
+    #[error(
+        "the request was decided before, as entry {seq}: {class:?}; it was not carried out again, and its outcome is not told"
+    )]
+    AlreadyDecided {
+        /// What was decided.
+        class: OutcomeClass,
+        /// The entry that decided it.
+        seq: SeqNo,
+        /// When.
+        time: LogTime,
+    },
+    /// The key was given to [`Engine::fence`](crate::Engine::fence) before anything was decided under it.
+    #[error(
+        "the idempotency key was fenced as entry {seq}: nothing is ever decided under it; use a new key if the request is still wanted"
+    )]
+    Fenced {
+        /// The entry that fenced it.
+        seq: SeqNo,
+        /// When.
+        time: LogTime,
+    },
+    /// The key says that it was made so long ago that its outcome may have been forgotten.
+    #[error(
+        "the idempotency key was made at {made}, and what was decided up to {horizon} is forgotten: it may have been carried out; nothing was logged"
+    )]
+    KeyExpired {
+        /// When the key was made.
+        made: LogTime,
+        /// Up to when outcomes are forgotten.
+        horizon: LogTime,
+    },
+    /// The key says that it was made more than ten minutes from now.
+    #[error(
+        "the idempotency key says that it was made at {made}, and it is {now}: set the clock of whoever makes the keys; nothing was logged"
+    )]
+    KeyAhead {
+        /// When the key says it was made.
+        made: LogTime,
+        /// The time of the log.
+        now: LogTime,
+    },
+    /// The key does not say when it was made, and
+    /// [`require_time_ordered_keys`](crate::Builder::require_time_ordered_keys) is set.
+    #[error(
+        "the idempotency key does not say when it was made: make it with `time_ordered` or `from_uuid`; nothing was logged"
+    )]
+    KeyUntimed,
+    /// The database takes no writes.
+    #[error("the database is read-only: {reason}; nothing was logged")]
+    ReadOnly {
+        /// Why.
+        reason: Arc<str>,
     },
     /// The request is not well formed.
     #[error(transparent)]
@@ -210,6 +271,12 @@ pub enum Retry {
 pub enum ErrorKind {
     Rejected,
     KeyReused,
+    AlreadyDecided,
+    Fenced,
+    KeyExpired,
+    KeyAhead,
+    KeyUntimed,
+    ReadOnly,
     Shape,
     Limit,
     Codec,
@@ -237,6 +304,12 @@ impl Error {
         match self {
             Self::Rejected(_) => ErrorKind::Rejected,
             Self::KeyReused { .. } => ErrorKind::KeyReused,
+            Self::AlreadyDecided { .. } => ErrorKind::AlreadyDecided,
+            Self::Fenced { .. } => ErrorKind::Fenced,
+            Self::KeyExpired { .. } => ErrorKind::KeyExpired,
+            Self::KeyAhead { .. } => ErrorKind::KeyAhead,
+            Self::KeyUntimed => ErrorKind::KeyUntimed,
+            Self::ReadOnly { .. } => ErrorKind::ReadOnly,
             Self::Shape(_) => ErrorKind::Shape,
             Self::Limit(_) => ErrorKind::Limit,
             Self::Codec(_) => ErrorKind::Codec,
@@ -264,9 +337,15 @@ impl Error {
         match self {
             Self::Rejected(rejection) => rejection.retry(),
             Self::KeyReused { .. } | Self::Indeterminate { .. } => Retry::Resolve,
-            Self::NoSpace { .. } | Self::Poisoned { .. } | Self::Closed | Self::Locked { .. } => {
-                Retry::SameKey
-            }
+            Self::NoSpace { .. }
+            | Self::Poisoned { .. }
+            | Self::ReadOnly { .. }
+            | Self::Closed
+            | Self::Locked { .. } => Retry::SameKey,
+            Self::Fenced { .. }
+            | Self::KeyExpired { .. }
+            | Self::KeyAhead { .. }
+            | Self::KeyUntimed => Retry::NewKey,
             _ => Retry::Never,
         }
     }

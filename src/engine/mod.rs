@@ -14,6 +14,7 @@ mod payload;
 mod preread;
 mod reentrancy;
 mod request;
+mod resolve;
 mod room;
 mod sequencer;
 mod slot;
@@ -27,6 +28,7 @@ pub use error::{Error, ErrorKind, Retry};
 pub use iter::Iter;
 pub use outcome::{Conflict, Found, OutOfBounds, Outcome, Receipt, Record, Rejection, Unmet};
 pub use request::Request;
+pub use resolve::{Encoded, KeyStatus};
 pub use snapshot::Snapshot;
 pub use ticket::Ticket;
 pub use update::{Abort, Transaction};
@@ -35,7 +37,7 @@ use self::core::Core;
 use crate::{
     base::{IdempotencyKey, Never, SeqNo},
     codec::{AsKey, CodecError, Key, Keyspace, encode_key},
-    recovery::{self, Machine, OpenError, RecoveryReport},
+    recovery::{self, Machine, OpenError, RecoveryReport, WindowMemory},
 };
 use builder::Options;
 use close::Handle;
@@ -107,8 +109,12 @@ impl Engine {
     fn open_machine(options: Options, machine: Machine) -> Result<Self, Error> {
         let location = machine.disk.location();
         let failed = |error: OpenError| Error::opening(error, location.clone());
+        let memory = WindowMemory {
+            filter_bytes: options.filter_limit_bytes,
+            scopes: options.policy.scope_limit < u64::MAX,
+        };
         let recovered =
-            recovery::open(&machine, options.checkpoint_cache_bytes, options.segment_bytes)
+            recovery::open(&machine, options.checkpoint_cache_bytes, options.segment_bytes, memory)
                 .map_err(failed)?;
         let many = recovered.segments > SEGMENTS_AT_OPEN;
         let core = Arc::new(Core::new(options, machine, recovered));

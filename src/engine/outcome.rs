@@ -3,7 +3,10 @@
 use super::error::{Error, Retry};
 use crate::{
     admission,
-    base::{Bytes, LogTime, Never, Row, SeqNo, StoredOutcome, StoredRejection, Version},
+    base::{
+        Bytes, LogTime, Mode, Never, Remembered, Row, SeqNo, StoredOutcome, StoredRejection,
+        Version,
+    },
     codec::{AsKey, CodecError, Key, Keyspace, encode_key},
 };
 use std::fmt;
@@ -265,9 +268,21 @@ impl Conflict {
 /// An outcome whose result and rejection are still encoded.
 #[derive(Clone, Debug)]
 pub(crate) enum Answer {
-    Remembered { outcome: StoredOutcome, seq: SeqNo, time: LogTime, replayed: bool },
+    Remembered {
+        outcome: StoredOutcome,
+        seq: SeqNo,
+        time: LogTime,
+        replayed: bool,
+    },
     Unremembered(StoredRejection),
     Conflict(admission::Conflict),
+    /// What a key stands for, to whoever asks that, and up to when outcomes are forgotten.
+    Known {
+        known: Option<Remembered>,
+        horizon: Option<LogTime>,
+    },
+    /// The mode of the database, to whoever asks that.
+    Mode(Mode),
 }
 
 impl Answer {
@@ -288,13 +303,18 @@ impl Answer {
             Self::Conflict(inner) => {
                 Ok(Outcome::Rejected(Rejection::Conflict(Box::new(Conflict { inner }))))
             }
+            // Admission tells these as what they are, an error or a status.
+            Self::Remembered { outcome: StoredOutcome::Fenced, seq, time, .. } => {
+                Err(Error::Fenced { seq, time })
+            }
+            Self::Known { .. } | Self::Mode(_) => Err(CodecError::Untyped.into()),
         }
     }
 }
 
-fn decode_rejection<R>(
+pub(super) fn decode_rejection<R>(
     stored: StoredRejection,
-    rejection: fn(&[u8]) -> Result<R, CodecError>,
+    rejection: impl FnOnce(&[u8]) -> Result<R, CodecError>,
 ) -> Result<Rejection<R>, CodecError> {
     Ok(match stored {
         StoredRejection::NotAbsent { keyspace, key, version, time, actor } => {

@@ -7,7 +7,8 @@ use super::{
 use crate::{
     admission,
     base::{
-        Bytes, KeyspaceDefinition, KeyspaceId, KeyspaceIdentity, RequestData, Row, SeqNo, WindowRow,
+        Bytes, Control, IdempotencyKey, KeyspaceDefinition, KeyspaceId, KeyspaceIdentity,
+        Remembered, RequestData, Row, SeqNo,
     },
     checkpoint::CheckpointError,
     state::{draft::Records, fold::Fold, memtable::Memtable},
@@ -19,7 +20,9 @@ use std::{collections::BTreeMap, convert::Infallible, sync::Arc};
 pub(super) struct Preread {
     generation: u64,
     rows: BTreeMap<(KeyspaceId, Bytes), Option<Row>>,
-    window: Option<Option<Arc<WindowRow>>>,
+    window: Option<Option<Remembered>>,
+    /// What was decided up to this entry was forgotten by then.
+    forgotten: SeqNo,
     /// The keyspaces below this number were there.
     next_keyspace: KeyspaceId,
     /// The checkpoint has no rows at all.
@@ -34,6 +37,7 @@ impl Preread {
             generation: view.base.generation(),
             rows: BTreeMap::new(),
             window: None,
+            forgotten: core.forgotten(),
             next_keyspace: core.registry.read().next_id(),
             empty: view.base.meta().applied_seq.get() == 0,
         };
@@ -50,6 +54,7 @@ impl Preread {
     /// and no keyspace came into being that was not looked into.
     pub(super) fn holds_for(&self, sequencer: &Sequencer) -> bool {
         self.generation == sequencer.base.generation()
+            && self.forgotten == sequencer.fold.control.forgotten
             && (self.empty || self.next_keyspace == sequencer.fold.registry.read().next_id())
     }
 
@@ -61,16 +66,19 @@ impl Preread {
         request: &RequestData,
     ) -> Result<bool, CheckpointError> {
         let Some((key, _)) = &request.key else { return Ok(false) };
-        let known = |memtable: &Arc<Memtable>| memtable.remembers(key.as_bytes());
-        if known(&view.active) || view.frozen.as_ref().is_some_and(known) {
-            return Ok(true);
+        let bytes = key.as_bytes();
+        let decided = |memtable: &Arc<Memtable>| Some(memtable.window(bytes)?.seq);
+        let decided = decided(&view.active).or_else(|| decided(view.frozen.as_ref()?));
+        if let Some(seq) = decided {
+            return Ok(seq > self.forgotten);
         }
         // The filter is read after the view: it knows all keys of the view's checkpoint, or more.
-        let row = if core.settled.read().may_contain(key.as_bytes()) {
-            view.base.window(key.as_bytes())?.map(Arc::new)
+        let row = if core.settled.read().may_contain(key.hash()) {
+            view.base.window(bytes, key.hash())?
         } else {
             None
         };
+        let row = row.filter(|row| row.seq() > self.forgotten);
         Ok(self.window.insert(row).is_some())
     }
 
@@ -156,15 +164,24 @@ impl Records for Newest<'_> {
 }
 
 impl admission::View for Newest<'_> {
-    fn window(&self, key: &[u8]) -> Option<Arc<WindowRow>> {
+    fn window(&self, key: &IdempotencyKey) -> Option<Remembered> {
         if let Some(row) = self.fold.window(key) {
-            return Some(row);
+            return row;
         }
         if self.preread.empty {
             return None;
         }
         let row = self.preread.window.as_ref();
-        row.expect("a key that the memtables do not know was looked up before").clone()
+        let row = row.expect("a key that the memtables do not know was looked up before");
+        self.fold.control.recall(row.clone()?)
+    }
+
+    fn control(&self) -> &Control {
+        &self.fold.control
+    }
+
+    fn scope_bytes(&self, scope: &[u8]) -> u64 {
+        self.fold.scopes.as_ref().map_or(0, |scopes| scopes.bytes(scope))
     }
 
     fn keyspace(&self, name: &[u8]) -> Option<KeyspaceDefinition> {

@@ -4,7 +4,7 @@
 use super::{core::Core, error::Error, sequencer::Sequencer};
 use crate::{
     base::{
-        Action, RequestData, Verdict,
+        Action, RequestData,
         limits::{GROUP_BYTES, UNSYNCED_ENTRIES},
         sync::MutexGuard,
     },
@@ -161,12 +161,11 @@ pub(super) fn entry_bound(request: &RequestData) -> usize {
         })
         .sum();
     let reads: usize = request.reads.iter().map(|read| read.key.len() + 32).sum();
-    let (Verdict::Commit(result) | Verdict::Reject(result)) = &request.verdict;
     FIXED
         + REJECTION
         + request.actor.len()
         + request.correlation.len()
-        + result.len()
+        + request.verdict.payload().len()
         + keyspaces
         + operations
         + reads

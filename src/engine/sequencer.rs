@@ -7,7 +7,7 @@ use super::{
     slot::Slot,
 };
 use crate::{
-    base::{Entry, LogTime, SeqNo, canary::canary},
+    base::{Control, Entry, LogTime, SeqNo, canary::canary},
     checkpoint::Reader,
     format::{blocks, entry, group::HEADER},
     log::{
@@ -102,6 +102,7 @@ pub(super) struct FrozenPoint {
     pub seq: SeqNo,
     pub time: LogTime,
     pub digest: StateDigest,
+    pub control: Control,
     /// Known once the group is durable.
     pub position: Option<Position>,
 }
@@ -228,6 +229,7 @@ impl Sequencer {
             seq: self.fold.applied,
             time: self.fold.time,
             digest: self.fold.digest,
+            control: self.fold.control.clone(),
             position,
         });
         self.freeze_wanted = false;

@@ -1,30 +1,44 @@
 //! Entries in the body of a group, each after its length in four bytes.
 //!
 //! ```text
-//! 0      8     9       10
-//! | time | keyed | outcome | key, fingerprint (if keyed) | actor | correlation | keyspaces | operations | reads | outcome
+//! 0      8       9
+//! | time | flags | key, fingerprint (flag 1) | steps (flag 2) | actor | correlation | keyspaces | operations | reads | outcome
+//!
+//! steps    | count u8, at least 1 | step ... |
+//! step     | 1 | mode |     the mode becomes this
+//!          | 2 |            the open generation is closed
+//!          | 3 | era u32 |  the outcomes of the oldest closed generation become stubs
+//!          | 4 |            the stubs of the oldest era are forgotten
 //! ```
 //! The number of an entry is that of the group's first entry plus its position.
 
 use super::{
     bytes::{Reader, put_bytes8, put_bytes16, put_bytes32},
-    rows::{decode_fingerprint, decode_outcome, encode_fingerprint, encode_outcome},
+    rows::{
+        decode_fingerprint, decode_mode, decode_outcome, encode_fingerprint, encode_mode,
+        encode_outcome,
+    },
 };
 use crate::base::{
     Action, Entry, Expect, IdempotencyKey, KeyspaceId, KeyspaceIdentity, KeyspaceRef, LogTime,
-    Operation, Read, SeqNo, Version,
+    Operation, Read, SeqNo, Step, Version,
 };
+
+const KEYED: u8 = 1;
+const STEPS: u8 = 2;
 
 /// Appends `entry` with its length in front.
 pub(crate) fn encode(entry: &Entry, out: &mut Vec<u8>) {
     let start = out.len();
     out.extend([0; 4]);
     out.extend(entry.time.get().to_le_bytes());
-    out.push(u8::from(entry.key.is_some()));
+    let keyed = if entry.key.is_some() { KEYED } else { 0 };
+    out.push(keyed | if entry.steps.is_empty() { 0 } else { STEPS });
     if let Some((key, fingerprint)) = &entry.key {
         put_bytes16(out, key.as_bytes());
         encode_fingerprint(fingerprint, out);
     }
+    encode_steps(&entry.steps, out);
     put_bytes8(out, &entry.actor);
     put_bytes16(out, &entry.correlation);
     count(out, entry.keyspaces.len());
@@ -47,18 +61,21 @@ pub(crate) fn decode(body: &mut Reader<'_>, seq: SeqNo) -> Option<Entry> {
 
 fn decode_fields(reader: &mut Reader<'_>, seq: SeqNo) -> Option<Entry> {
     let time = LogTime::new(reader.u64()?);
-    let key = match reader.u8()? {
-        0 => None,
-        1 => Some((
-            IdempotencyKey::from_bytes(reader.bytes16()?.into())?,
-            decode_fingerprint(reader)?,
-        )),
-        _ => return None,
+    let flags = reader.u8()?;
+    if flags & !(KEYED | STEPS) != 0 {
+        return None;
+    }
+    let key = if flags & KEYED == 0 {
+        None
+    } else {
+        let key = IdempotencyKey::from_bytes(reader.bytes16()?.into())?;
+        Some((key, decode_fingerprint(reader)?))
     };
     Some(Entry {
         seq,
         time,
         key,
+        steps: if flags & STEPS == 0 { Vec::new() } else { decode_steps(reader)? },
         actor: reader.bytes8()?.into(),
         correlation: reader.bytes16()?.into(),
         keyspaces: list(reader, decode_keyspace)?,
@@ -66,6 +83,39 @@ fn decode_fields(reader: &mut Reader<'_>, seq: SeqNo) -> Option<Entry> {
         reads: list(reader, decode_read)?,
         outcome: decode_outcome(reader.rest())?,
     })
+}
+
+fn encode_steps(steps: &[Step], out: &mut Vec<u8>) {
+    if steps.is_empty() {
+        return;
+    }
+    out.push(u8::try_from(steps.len()).expect("admission makes no more than that"));
+    for step in steps {
+        match step {
+            Step::Mode(mode) => {
+                out.push(1);
+                encode_mode(mode, out);
+            }
+            Step::Close => out.push(2),
+            Step::Demote { era } => {
+                out.push(3);
+                out.extend(era.to_le_bytes());
+            }
+            Step::Forget => out.push(4),
+        }
+    }
+}
+
+fn decode_steps(reader: &mut Reader<'_>) -> Option<Vec<Step>> {
+    let count = reader.u8().filter(|count| *count > 0)?;
+    let step = |_| match reader.u8()? {
+        1 => Some(Step::Mode(decode_mode(reader)?)),
+        2 => Some(Step::Close),
+        3 => Some(Step::Demote { era: reader.u32()? }),
+        4 => Some(Step::Forget),
+        _ => None,
+    };
+    (0..count).map(step).collect()
 }
 
 fn count(out: &mut Vec<u8>, count: usize) {

@@ -1,5 +1,5 @@
 use super::*;
-use crate::base::{Bytes, Fingerprint, StoredOutcome, StoredRejection};
+use crate::base::{Bytes, Fingerprint, Mode, StoredOutcome, StoredRejection};
 use proptest::{collection::vec, option, prelude::*};
 
 fn bytes(length: impl Into<prop::collection::SizeRange>) -> impl Strategy<Value = Bytes> {
@@ -87,7 +87,17 @@ fn outcome() -> impl Strategy<Value = StoredOutcome> {
     );
     let own = bytes(0..40).prop_map(StoredRejection::Procedure);
     let rejected = prop_oneof![absent, present, bounds, own].prop_map(StoredOutcome::Rejected);
-    prop_oneof![bytes(0..40).prop_map(StoredOutcome::Committed), rejected]
+    let committed = bytes(0..40).prop_map(StoredOutcome::Committed);
+    prop_oneof![4 => committed, 4 => rejected, 1 => Just(StoredOutcome::Fenced)]
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let reason = option::of(".{0,20}").prop_map(|reason| match reason {
+        Some(reason) => Step::Mode(Mode::ReadOnly { reason }),
+        None => Step::Mode(Mode::ReadWrite),
+    });
+    let demote = any::<u32>().prop_map(|era| Step::Demote { era });
+    prop_oneof![reason, Just(Step::Close), demote, Just(Step::Forget)]
 }
 
 prop_compose! {
@@ -97,10 +107,11 @@ prop_compose! {
         keyspaces in vec(keyspace(), 0..4),
         operations in vec(operation(), 0..6),
         reads in vec(read(), 0..4),
+        steps in prop_oneof![3 => Just(Vec::new()), 1 => vec(step(), 1..5)],
         outcome in outcome(),
     ) -> Entry {
         let (seq, time) = (SeqNo::new(seq), LogTime::new(time));
-        Entry { seq, time, key, keyspaces, operations, reads, actor, correlation, outcome }
+        Entry { seq, time, key, steps, keyspaces, operations, reads, actor, correlation, outcome }
     }
 }
 
@@ -159,6 +170,7 @@ fn example() -> Entry {
             IdempotencyKey::new("shop", "k").unwrap(),
             Fingerprint { hash: [0xab; 32], kind: 2, operations: 3, expectations: 4 },
         )),
+        steps: vec![Step::Close, Step::Demote { era: 3 }, Step::Forget],
         keyspaces: vec![
             KeyspaceRef { id: KeyspaceId::new(1), schema: 2, identity: Some(identity) },
             KeyspaceRef { id: KeyspaceId::new(7), schema: 1, identity: None },
@@ -188,11 +200,12 @@ fn an_entry_is_these_bytes() {
     let body = encoded(&example());
     let hash = "ab".repeat(32);
     let parts = [
-        "cb000000",
+        "d3000000",
         "0201000000000000",
-        "01 0600 0473686f706b",
+        "03 0600 0473686f706b",
         &hash,
         "02 03000000 04000000",
+        "03 02 03 03000000 04",
         "02 6d65 0400 666c6f77",
         "0200",
         "01000000 02000000 01 0573746f636b 0100 31 01",

@@ -15,10 +15,11 @@ mod start;
 
 pub(crate) use error::OpenError;
 pub use report::{Phases, RecoveryReport, TornTail, Verdict};
+pub(crate) use start::WindowMemory;
 
 use crate::{
-    base::{Epoch, SeqNo, canary::canary, limits::UNSYNCED_ENTRIES},
-    checkpoint::{self, Checkpoint, Meta, Reader, Verified},
+    base::{Epoch, IdempotencyKey, SeqNo, canary::canary, limits::UNSYNCED_ENTRIES},
+    checkpoint::{self, Checkpoint, Key, Meta, Reader, Verified},
     disk::{Clock, Disk, Entropy, Lock, remove_if_there},
     format::{VERSION, names},
     log::{
@@ -59,6 +60,7 @@ pub(crate) fn open(
     machine: &Machine,
     cache_bytes: usize,
     segment_bytes: u64,
+    memory: WindowMemory,
 ) -> Result<Recovered, OpenError> {
     let disk = &*machine.disk;
     let lock = disk.lock().map_err(|error| match error.kind() {
@@ -71,7 +73,7 @@ pub(crate) fn open(
     let directory = directory::identify(disk, &*machine.entropy, cache_bytes)?;
     let file = directory::open(disk, names::CHECKPOINT)?;
     let mut checkpoint = Checkpoint::open_held(file, cache_bytes).map_err(OpenError::checkpoint)?;
-    match plan(disk, directory, &mut checkpoint, &mut watch) {
+    match plan(disk, directory, &mut checkpoint, memory, &mut watch) {
         Ok(mut plan) => {
             plan.report.phases.settle_us = settle_us;
             apply(plan, machine, lock, checkpoint, segment_bytes, &mut watch)
@@ -99,10 +101,11 @@ fn plan(
     disk: &dyn Disk,
     directory: Directory,
     checkpoint: &mut Checkpoint,
+    memory: WindowMemory,
     watch: &mut Watch<'_>,
 ) -> Result<Plan, OpenError> {
     let uuid = directory.identity.uuid;
-    let (reader, fold, verified) = verify(checkpoint, uuid)?;
+    let (reader, fold, verified) = verify(checkpoint, uuid, memory)?;
     let meta = reader.meta().clone();
     let checkpoint_us = watch.lap();
 
@@ -126,6 +129,7 @@ fn plan(
         checkpoint_seq: meta.applied_seq,
         checkpoint_records: verified.records,
         checkpoint_window_entries: verified.window_rows,
+        checkpoint_stubs: verified.stubs,
         segments_scanned: scanned.segments,
         groups_scanned: scanned.groups,
         bytes_scanned: scanned.bytes,
@@ -143,16 +147,25 @@ fn plan(
 fn verify(
     checkpoint: &mut Checkpoint,
     uuid: u128,
+    memory: WindowMemory,
 ) -> Result<(Arc<Reader>, Fold, Verified), OpenError> {
     checkpoint.check_pages().map_err(OpenError::checkpoint)?;
     let reader = checkpoint.reader().map_err(OpenError::checkpoint)?;
     let meta = reader.meta();
     check_meta(meta, uuid)?;
-    let mut fold = start::fold(meta, &reader).map_err(OpenError::checkpoint)?;
-    let settled = fold.settled.clone();
-    let on_key = |key: &[u8]| settled.write().add(key);
+    let mut fold = start::fold(meta, &reader, memory).map_err(OpenError::checkpoint)?;
+    let (settled, mut scopes) = (fold.settled.clone(), fold.scopes.take());
+    let on_key = |key: Key<'_>| {
+        settled.write().add(key.hash);
+        if let (Some(scopes), Some((generation, key, bytes))) = (&mut scopes, key.whole)
+            && let Some(key) = IdempotencyKey::from_bytes(key.into())
+        {
+            scopes.add(generation, key.scope(), bytes);
+        }
+    };
     let verified = checkpoint::verify(&reader, &mut fold.hasher, |_| {}, on_key)
         .map_err(OpenError::checkpoint)?;
+    fold.scopes = scopes;
     if meta.digest_version == digest::VERSION && verified.digest != meta.digest {
         let what = "its rows do not have the state digest it records";
         return Err(OpenError::corrupt(names::CHECKPOINT, what));

@@ -20,6 +20,8 @@ pub struct RecoveryReport {
     pub checkpoint_records: u64,
     /// Remembered outcomes in the checkpoint, all read and verified.
     pub checkpoint_window_entries: u64,
+    /// Outcomes in the checkpoint of which stubs are left, all read and verified.
+    pub checkpoint_stubs: u64,
     /// Segments of the log that were read.
     pub segments_scanned: u64,
     /// Groups accepted, including those the checkpoint already holds.
@@ -96,10 +98,11 @@ impl fmt::Display for RecoveryReport {
         writeln!(f, "opening {}: {found}", self.epoch)?;
         writeln!(
             f,
-            "  checkpoint  at entry {}: {} records, {} remembered outcomes verified in {:.1} ms",
+            "  checkpoint  at entry {}: {} records, {} remembered outcomes and {} stubs verified in {:.1} ms",
             self.checkpoint_seq,
             self.checkpoint_records,
             self.checkpoint_window_entries,
+            self.checkpoint_stubs,
             millis(self.phases.checkpoint_us),
         )?;
         writeln!(

@@ -4,14 +4,27 @@ use crate::{
     base::{KeyspaceId, SeqNo, sync::RwLock},
     checkpoint::{CheckpointError, Meta, Reader},
     format::keyspace,
-    state::{digest::RowHasher, fold::Fold, registry::Registry},
+    state::{digest::RowHasher, filter::Filter, fold::Fold, registry::Registry, scopes::Scopes},
 };
 use std::{collections::BTreeMap, ops::Bound, sync::Arc};
 
 const CHUNK: usize = 256;
 
+/// What is kept in memory of the remembered outcomes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct WindowMemory {
+    /// Most bytes of the filter of their keys.
+    pub filter_bytes: usize,
+    /// Whether their bytes are counted by scope.
+    pub scopes: bool,
+}
+
 /// A fold that stands where the checkpoint does.
-pub(crate) fn fold(meta: &Meta, reader: &Reader) -> Result<Fold, CheckpointError> {
+pub(crate) fn fold(
+    meta: &Meta,
+    reader: &Reader,
+    memory: WindowMemory,
+) -> Result<Fold, CheckpointError> {
     let registry = keyspaces(meta.applied_seq, reader)?;
     let mut counts =
         BTreeMap::from([(KeyspaceId::DIRECTORY, reader.count(KeyspaceId::DIRECTORY)?)]);
@@ -22,8 +35,10 @@ pub(crate) fn fold(meta: &Meta, reader: &Reader) -> Result<Fold, CheckpointError
         active: Arc::default(),
         frozen: None,
         registry: Arc::new(RwLock::new(registry)),
-        settled: Arc::default(),
+        settled: Arc::new(RwLock::new(Filter::new(memory.filter_bytes))),
         counts,
+        control: reader.control().clone(),
+        scopes: memory.scopes.then(Scopes::default),
         digest: meta.digest,
         hasher: RowHasher::new(meta.uuid),
         applied: meta.applied_seq,

@@ -11,8 +11,10 @@
 pub(crate) use crate::format::rows::StateDigest;
 
 use crate::{
-    base::{KeyspaceId, Row, WindowRow},
-    format::rows::{RowTag, encode_row, encode_window_row, key_len},
+    base::{Control, KeyHash, KeyspaceId, Row, Stub, WindowRow},
+    format::rows::{
+        RowTag, encode_boundaries, encode_row, encode_stub, encode_window_row, key_len,
+    },
 };
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128_with_seed};
 
@@ -30,6 +32,9 @@ impl StateDigest {
         self.0 = self.0.wrapping_sub(row);
     }
 }
+
+/// Bytes before the key: the tag, the length of the key.
+const HEAD: usize = 5;
 
 /// Computes the digests of single rows.
 #[derive(Clone, Debug)]
@@ -50,9 +55,29 @@ impl RowHasher {
         self.hash(RowTag::Record, &[&keyspace, key], |out| encode_row(row, out))
     }
 
+    #[cfg(test)]
     /// The digest of a window row.
     pub(crate) fn window(&mut self, key: &[u8], row: &WindowRow) -> u128 {
-        self.hash(RowTag::Window, &[key], |out| encode_window_row(row, out))
+        self.window_sized(key, row).0
+    }
+
+    /// The digest of a window row, and the length of the row without its key.
+    pub(crate) fn window_sized(&mut self, key: &[u8], row: &WindowRow) -> (u128, usize) {
+        let digest = self.hash(RowTag::Window, &[key], |out| encode_window_row(row, out));
+        (digest, self.scratch.len() - HEAD - key.len())
+    }
+
+    /// The digest of what is left of a window row.
+    pub(crate) fn stub(&mut self, key: &KeyHash, stub: &Stub) -> u128 {
+        self.hash(RowTag::Stub, &[key], |out| encode_stub(stub, out))
+    }
+
+    /// The digest of what steps have brought about; 0 while there were none.
+    pub(crate) fn control(&mut self, control: &Control) -> u128 {
+        if control.is_as_made() {
+            return 0;
+        }
+        self.hash(RowTag::Control, &[], |out| encode_boundaries(control, out))
     }
 
     /// The digest of a row whose body is at hand; `key` is with the keyspace.
@@ -67,7 +92,7 @@ impl RowHasher {
         for part in key {
             out.extend_from_slice(part);
         }
-        let len = key_len(&out[5..]);
+        let len = key_len(&out[HEAD..]);
         out[1..5].copy_from_slice(&len);
         body(out);
         xxh3_128_with_seed(out, self.seed)

@@ -57,11 +57,9 @@ impl Draft {
         Self { stamp, touched: Vec::new(), index: BTreeMap::new() }
     }
 
-    /// The changes of a committed entry; none of a refused one.
+    /// The changes of a committed entry; none of another one.
     pub(crate) fn changes<R: Records>(entry: &Entry, records: &R) -> Result<Vec<Change>, R::Error> {
-        if let StoredOutcome::Rejected(_) = entry.outcome {
-            return Ok(Vec::new());
-        }
+        let StoredOutcome::Committed(_) = entry.outcome else { return Ok(Vec::new()) };
         let mut draft =
             Self::new(Stamp { seq: entry.seq, time: entry.time, actor: entry.actor.clone() });
         for operation in &entry.operations {

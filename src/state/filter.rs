@@ -1,9 +1,7 @@
-//! Which idempotency keys the checkpoint may remember: so that a new key, as most are, costs no look into it.
-//!
-//! A Bloom filter in blocks of one cache line each, sixteen bits a key. It never denies a key that was added; of others it
-//! lets about one in a thousand pass, which then costs the look. It grows by layers, each twice as long as the one before, so it takes two to four bytes for each key, and 32 KiB at least.
+//! Which keys the checkpoint may remember, so that a key that is new costs no look into it. A few keys more pass than were
+//! added. Two bytes for each key; where a limit leaves less, more keys pass, and none that was added is denied.
 
-use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+use crate::base::KeyHash;
 
 /// Bytes of filter for each key a layer is made for.
 const KEY_BYTES: usize = 2;
@@ -13,8 +11,11 @@ const FIRST_KEYS: usize = 16 << 10;
 type Block = [u64; 8];
 
 /// The keys that were added, and a few more.
-#[derive(Debug, Default)]
-pub(crate) struct Filter(Vec<Layer>);
+#[derive(Debug)]
+pub(crate) struct Filter {
+    layers: Vec<Layer>,
+    limit_bytes: usize,
+}
 
 #[derive(Debug)]
 struct Layer {
@@ -24,24 +25,45 @@ struct Layer {
 }
 
 impl Filter {
-    pub(crate) fn add(&mut self, key: &[u8]) {
-        if self.0.last().is_none_or(|layer| layer.left == 0) {
-            self.0.push(Layer::new(FIRST_KEYS << self.0.len()));
+    /// An empty filter that takes up to `limit_bytes`, but for its first layer of 32 KiB.
+    pub(crate) fn new(limit_bytes: usize) -> Self {
+        Self { layers: Vec::new(), limit_bytes }
+    }
+
+    pub(crate) fn add(&mut self, key: &KeyHash) {
+        if self.layers.last().is_none_or(|layer| layer.left == 0) {
+            self.grow();
         }
-        let layer = self.0.last_mut().expect("there is a layer with room");
+        let layer = self.layers.last_mut().expect("there is a layer");
         let hash = hash(key);
         let block = layer.place(hash);
-        layer.left -= 1;
+        layer.left = layer.left.saturating_sub(1);
         layer.blocks[block].iter_mut().zip(masks(hash)).for_each(|(word, mask)| *word |= mask);
     }
 
     /// False when the key was certainly not added.
-    pub(crate) fn may_contain(&self, key: &[u8]) -> bool {
+    pub(crate) fn may_contain(&self, key: &KeyHash) -> bool {
         let hash = hash(key);
-        self.0.iter().any(|layer| {
+        self.layers.iter().any(|layer| {
             let block = &layer.blocks[layer.place(hash)];
             block.iter().zip(masks(hash)).all(|(word, mask)| word & mask != 0)
         })
+    }
+
+    /// Bytes it takes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.layers.iter().map(|layer| layer.blocks.len() * size_of::<Block>()).sum()
+    }
+
+    /// A layer twice as large as the one before, or as large as the limit leaves room for.
+    fn grow(&mut self) {
+        let keys = FIRST_KEYS << self.layers.len();
+        let room = self.limit_bytes.saturating_sub(self.bytes()) / KEY_BYTES;
+        let keys = if self.layers.is_empty() { keys } else { keys.min(room) };
+        // With no room for one, the last layer takes them all.
+        if keys >= FIRST_KEYS {
+            self.layers.push(Layer::new(keys));
+        }
     }
 }
 
@@ -57,9 +79,9 @@ impl Layer {
     }
 }
 
-/// Without a seed, so that a run can be repeated; whoever picks keys that pass only pays for them.
-fn hash(key: &[u8]) -> u64 {
-    BuildHasherDefault::<DefaultHasher>::default().hash_one(key)
+fn hash(key: &KeyHash) -> u64 {
+    let [a, b, c, d, e, f, g, h, ..] = *key;
+    u64::from_le_bytes([a, b, c, d, e, f, g, h])
 }
 
 /// One bit in each word of a block.
@@ -71,19 +93,34 @@ fn masks(hash: u64) -> impl Iterator<Item = u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::key_hash;
+
+    fn key(n: u64) -> KeyHash {
+        key_hash(&n.to_le_bytes())
+    }
 
     #[test]
     fn no_key_that_was_added_is_denied_and_few_others_pass() {
-        let mut filter = Filter::default();
-        assert!(!filter.may_contain(b"any"));
-        for n in 0..200_000u64 {
-            filter.add(&n.to_le_bytes());
+        let mut filter = Filter::new(usize::MAX);
+        assert!(!filter.may_contain(&key(1)));
+        for n in 0..200_000 {
+            filter.add(&key(n));
         }
-        assert!((0..200_000u64).all(|n| filter.may_contain(&n.to_le_bytes())));
-        let passed = (200_000..400_000u64).filter(|n| filter.may_contain(&n.to_le_bytes())).count();
+        assert!((0..200_000).all(|n| filter.may_contain(&key(n))));
+        let passed = (200_000..400_000).filter(|n| filter.may_contain(&key(*n))).count();
         assert!(passed < 2_000, "{passed} of 200,000 others pass");
-        let bytes: usize =
-            filter.0.iter().map(|layer| layer.blocks.len() * size_of::<Block>()).sum();
+        let bytes = filter.bytes();
         assert!(bytes <= 200_000 * 2 * KEY_BYTES + FIRST_KEYS * KEY_BYTES, "{bytes} bytes");
+    }
+
+    #[test]
+    fn within_a_limit_more_pass_and_none_that_was_added_is_denied() {
+        let limit = 150 << 10;
+        let mut filter = Filter::new(limit);
+        (0..200_000).for_each(|n| filter.add(&key(n)));
+        assert!(filter.bytes() <= limit, "{} bytes", filter.bytes());
+        assert!((0..200_000).all(|n| filter.may_contain(&key(n))));
+        let passed = (200_000..400_000).filter(|n| filter.may_contain(&key(*n))).count();
+        assert!((2_000..200_000).contains(&passed), "{passed} of 200,000 others pass");
     }
 }

@@ -6,11 +6,12 @@ use super::{
     filter::Filter,
     memtable::{Horizon, Memtable, Seen},
     registry::Registry,
+    scopes::Scopes,
 };
 use crate::{
     base::{
-        Entry, KeyspaceDefinition, KeyspaceId, LogTime, Row, SeqNo, WindowRow, canary::canary,
-        sync::RwLock,
+        Control, Entry, IdempotencyKey, KeyspaceDefinition, KeyspaceId, LogTime, Remembered, Row,
+        SeqNo, Step, WindowRow, canary::canary, sync::RwLock,
     },
     format::keyspace,
 };
@@ -26,6 +27,10 @@ pub(crate) struct Fold {
     /// The keys whose outcomes the checkpoint remembers, and a few more.
     pub settled: Arc<RwLock<Filter>>,
     pub counts: BTreeMap<KeyspaceId, u64>,
+    /// The mode, and how much is remembered how.
+    pub control: Control,
+    /// How much is remembered for each scope, if anyone asks.
+    pub scopes: Option<Scopes>,
     pub digest: StateDigest,
     pub hasher: RowHasher,
     /// The last entry applied.
@@ -42,13 +47,24 @@ impl Fold {
             .or_else(|| self.frozen.as_ref()?.record(keyspace, key, newest))
     }
 
-    /// What is remembered under a key, as far as the memtables know.
-    pub(crate) fn window(&self, key: &[u8]) -> Option<Arc<WindowRow>> {
-        self.active.window(key).or_else(|| self.frozen.as_ref()?.window(key))
+    /// What is remembered under a key, as far as the memtables know; the inner `None` when it was forgotten.
+    pub(crate) fn window(&self, key: &IdempotencyKey) -> Option<Option<Remembered>> {
+        let key = key.as_bytes();
+        let row = self.active.window(key).or_else(|| self.frozen.as_ref()?.window(key))?;
+        Some(self.control.recall_row(row))
+    }
+
+    /// Whether an entry's steps can be taken. Only those of an entry that nobody of ours wrote can't.
+    pub(crate) fn can_step(&self, steps: &[Step]) -> bool {
+        let mut after = if steps.is_empty() { return true } else { self.control.clone() };
+        steps.iter().all(|step| after.step(step, &mut StateDigest::default()).is_some())
     }
 
     /// Applies an entry whose changes were worked out on this very state.
     pub(crate) fn apply(&mut self, entry: &Entry, changes: Vec<Change>, horizon: Horizon<'_>) {
+        if !entry.steps.is_empty() {
+            self.take_steps(&entry.steps);
+        }
         for change in changes {
             self.change(entry.seq, change, horizon);
         }
@@ -60,10 +76,31 @@ impl Fold {
                 time: entry.time,
                 outcome: entry.outcome.clone(),
             };
-            self.digest.add(self.hasher.window(key.as_bytes(), &row));
-            self.active.remember(key.as_bytes(), row);
+            self.remember(key, row);
         }
         (self.applied, self.time) = (entry.seq, entry.time);
+    }
+
+    fn remember(&mut self, key: &IdempotencyKey, row: WindowRow) {
+        let (digest, bytes) = self.control.remember(key, &row, &mut self.hasher);
+        self.digest.add(digest);
+        if let Some(scopes) = &mut self.scopes {
+            scopes.add(self.control.open().number, key.scope(), bytes);
+        }
+        self.active.remember(key.as_bytes(), row);
+    }
+
+    /// Steps change the digest by what their generation or era sums up to, and by what they leave behind.
+    fn take_steps(&mut self, steps: &[Step]) {
+        self.digest.sub(self.hasher.control(&self.control));
+        for step in steps {
+            let taken = self.control.step(step, &mut self.digest);
+            taken.expect("admission makes, and replay lets pass, only steps that can be taken");
+        }
+        self.digest.add(self.hasher.control(&self.control));
+        if let Some(scopes) = &mut self.scopes {
+            scopes.keep(&self.control);
+        }
     }
 
     fn change(&mut self, seq: SeqNo, change: Change, horizon: Horizon<'_>) {

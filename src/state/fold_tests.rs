@@ -64,7 +64,9 @@ struct Pair {
 
 fn empty() -> Fold {
     Fold {
-        settled: Arc::default(),
+        settled: Arc::new(RwLock::new(Filter::new(usize::MAX))),
+        control: Control::default(),
+        scopes: None,
         active: Arc::default(),
         frozen: None,
         registry: Arc::default(),
@@ -158,6 +160,7 @@ impl Pair {
             seq,
             time: LogTime::new(seq.get() * 10),
             key: key.map(|key| (key, fingerprint)),
+            steps: Vec::new(),
             keyspaces,
             operations: changes.iter().map(operation).collect(),
             reads: Vec::new(),
@@ -286,8 +289,8 @@ proptest! {
         prop_assert_eq!((again.fold.applied, again.fold.time), (pair.fold.applied, pair.fold.time));
         prop_assert_eq!(&again.rows, &pair.rows);
         for (key, row) in &pair.window {
-            let remembered = again.fold.window(key);
-            prop_assert_eq!(remembered.as_deref(), Some(row));
+            let remembered = again.fold.window(&IdempotencyKey::from_bytes(key.clone()).unwrap());
+            prop_assert_eq!(remembered, Some(Some(Remembered::Row(Arc::new(row.clone())))));
         }
     }
 }

@@ -175,11 +175,6 @@ impl Memtable {
         self.tables.read().window.get(key).cloned()
     }
 
-    /// Whether something is remembered under a key.
-    pub(crate) fn remembers(&self, key: &[u8]) -> bool {
-        self.tables.read().window.contains_key(key)
-    }
-
     /// Up to `limit` records between the bounds as of `seq`, from the front or from the back; removed ones included.
     pub(crate) fn range(
         &self,
@@ -215,6 +210,7 @@ impl Memtable {
 
 fn outcome_bytes(outcome: &StoredOutcome) -> usize {
     match outcome {
+        StoredOutcome::Fenced => 0,
         StoredOutcome::Committed(bytes)
         | StoredOutcome::Rejected(StoredRejection::Procedure(bytes)) => bytes.len(),
         StoredOutcome::Rejected(

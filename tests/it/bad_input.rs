@@ -51,7 +51,7 @@ fn refused<T: std::fmt::Debug>(
 }
 
 fn limit(what: &'static str, actual: usize, min: usize, max: usize) -> LimitError {
-    LimitError { what, actual, min, max }
+    LimitError { what, actual, min, max, hint: "change the request" }
 }
 
 fn blob(bytes: usize) -> Bytes {

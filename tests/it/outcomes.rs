@@ -17,7 +17,7 @@ use std::{
 };
 use steadfast::{
     Abort, Background, Conflict, Differs, Engine, Error, ErrorKind, Expect, Keyspace, Outcome,
-    Receipt, Rejection, Request, Retry, Ticket, Version, testing::MemoryDisk,
+    OutcomeClass, Receipt, Rejection, Request, Retry, Ticket, Version, testing::MemoryDisk,
 };
 
 const WORDS: Keyspace<String, String> = Keyspace::new("words");
@@ -298,7 +298,8 @@ fn a_key_stands_for_one_intent() {
             assert_eq!((error.kind(), error.retry()), (ErrorKind::KeyReused, Retry::Resolve));
             let text = error.to_string();
             assert!(text.contains("new key") && text.contains(&format!("{expected:?}")), "{text}");
-            let Error::KeyReused { differs, seq, time } = error else { unreachable!() };
+            let Error::KeyReused { class, differs, seq, time } = error else { unreachable!() };
+            assert_eq!(class, OutcomeClass::Committed);
             assert_eq!(differs, expected);
             if expected == Differs::Operations {
                 assert_eq!((seq, time), (first.seq, first.time));

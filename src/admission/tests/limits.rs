@@ -87,7 +87,8 @@ const TABLE: [Row; 10] = [
 #[test]
 fn each_limit_is_what_the_table_says() {
     for (what, make, min, max) in TABLE {
-        let refused = |actual| Err(ShapeError::Limit(LimitError { what, actual, min, max }));
+        let hint = "change the request";
+        let refused = |actual| Err(ShapeError::Limit(LimitError { what, actual, min, max, hint }));
         if what != "value bytes" {
             assert_eq!(check_request(&make(max)), Ok(()), "{what} at the most");
         }

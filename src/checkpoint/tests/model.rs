@@ -3,10 +3,11 @@
 use super::memory_file::MemoryFile;
 use crate::{
     base::{
-        Bytes, Epoch, Fingerprint, KeyspaceId, LogTime, Row, SeqNo, StoredOutcome, StoredRejection,
-        Version, WindowRow,
+        Bytes, Control, Epoch, Fingerprint, IdempotencyKey, KeyspaceId, LogTime, Remembered, Row,
+        SeqNo, StoredOutcome, StoredRejection, Version, WindowRow, key_hash,
     },
     checkpoint::{Changes, Checkpoint, CheckpointError, Meta, verify, verify::Verified},
+    format::VERSION,
     state::digest::{self, RowHasher, StateDigest},
 };
 use std::{
@@ -22,6 +23,7 @@ pub(super) const UUID: u128 = 0xfeed;
 pub(super) struct Model {
     pub(super) records: BTreeMap<(KeyspaceId, Vec<u8>), Row>,
     pub(super) window: BTreeMap<Vec<u8>, WindowRow>,
+    pub(super) control: Control,
     seq: u64,
 }
 
@@ -55,6 +57,10 @@ fn window_row(seq: u64) -> WindowRow {
     }
 }
 
+fn key(seq: u64) -> IdempotencyKey {
+    IdempotencyKey::new("test", seq.to_le_bytes()).expect("short and not empty")
+}
+
 impl Model {
     pub(super) fn digest(&self) -> StateDigest {
         let mut hasher = RowHasher::new(UUID);
@@ -70,7 +76,7 @@ impl Model {
 
     pub(super) fn meta(&self) -> Meta {
         Meta {
-            format: 1,
+            format: VERSION,
             uuid: UUID,
             applied_seq: SeqNo::new(self.seq),
             applied_g: self.seq,
@@ -100,11 +106,14 @@ impl Model {
     ) -> Result<(), CheckpointError> {
         let mut changed = BTreeMap::new();
         let mut remembered = BTreeMap::new();
+        let mut hasher = RowHasher::new(UUID);
         for n in 0..records {
             self.seq += 1;
             let place = (KeyspaceId::new((n % 3) as u32), (self.seq * 7).to_be_bytes().to_vec());
             changed.insert(place, Some(row(self.seq, 5 + (self.seq as usize * 37) % 300)));
-            remembered.insert(self.seq.to_le_bytes().to_vec(), window_row(self.seq));
+            let (key, row) = (key(self.seq), window_row(self.seq));
+            self.control.remember(&key, &row, &mut hasher);
+            remembered.insert(key.as_bytes().to_vec(), row);
         }
         for (place, _) in self.records.iter().step_by(5) {
             changed.insert(place.clone(), None);
@@ -122,6 +131,8 @@ impl Model {
                 .iter()
                 .map(|((keyspace, key), row)| (*keyspace, &key[..], row.as_ref())),
             window: remembered.iter().map(|(key, row)| (&key[..], row)),
+            control: &self.control,
+            upkeep: 100,
             counts: keyspaces.iter().map(|keyspace| (*keyspace, self.count(*keyspace))),
         };
         checkpoint.write(changes, &self.meta())?;
@@ -136,7 +147,8 @@ impl Model {
             same &= reader.record(*keyspace, key)?.as_ref() == Some(row);
         }
         for (key, row) in &self.window {
-            same &= reader.window(key)?.as_ref() == Some(row);
+            let due = Remembered::Row(Arc::new(row.clone()));
+            same &= reader.window(key, &key_hash(key))? == Some(due);
         }
         for keyspace in (0..4).map(KeyspaceId::new) {
             same &= reader.count(keyspace)? == self.count(keyspace);

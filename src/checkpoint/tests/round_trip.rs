@@ -3,7 +3,7 @@ use super::{
     model::{CACHE, Model, UUID, created, opened, row, written},
 };
 use crate::{
-    base::KeyspaceId,
+    base::{Control, KeyspaceId},
     checkpoint::{Changes, Checkpoint, CheckpointError, Verified, verify},
     state::digest::RowHasher,
 };
@@ -111,6 +111,8 @@ fn a_range_is_read_in_chunks_from_both_ends() {
             .flat_map(|keyspace| keys.iter().map(move |key| (keyspace, &key[..])))
             .map(|(keyspace, key)| (keyspace, key, Some(&row))),
         window: std::iter::empty(),
+        control: &Control::default(),
+        upkeep: 0,
         counts: places().map(|keyspace| (keyspace, 10)),
     };
     checkpoint.write(changes, &Model::default().meta()).unwrap();
@@ -140,6 +142,8 @@ fn counts_that_disagree_with_the_records_are_damage() {
         let changes = Changes {
             records: [(KeyspaceId::new(1), &b"key"[..], Some(&row))].into_iter(),
             window: std::iter::empty(),
+            control: &Control::default(),
+            upkeep: 0,
             counts: counts.iter().map(|(keyspace, count)| (KeyspaceId::new(*keyspace), *count)),
         };
         checkpoint.write(changes, &Model::default().meta()).unwrap();
@@ -207,6 +211,8 @@ fn a_panic_of_the_caller_goes_its_way_and_changes_nothing() {
             },
         ),
         window: std::iter::empty(),
+        control: &Control::default(),
+        upkeep: 0,
         counts: std::iter::empty(),
     };
     let meta = model.meta();
@@ -252,6 +258,8 @@ fn progress_is_reported_and_grows() {
     let changes = Changes {
         records: rows.iter().map(|(key, row)| (KeyspaceId::new(1), &key[..], Some(*row))),
         window: std::iter::empty(),
+        control: &Control::default(),
+        upkeep: 0,
         counts: [(KeyspaceId::new(1), 9000)].into_iter(),
     };
     checkpoint.write(changes, &Model::default().meta()).unwrap();

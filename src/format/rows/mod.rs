@@ -8,16 +8,21 @@
 //! up under another key, or in another table, fails as a flipped bit does. Numbers are little-endian throughout.
 //! Each layout has exactly one encoding of a row: a body that decodes is the body that was encoded.
 
+mod control;
 mod meta;
 mod outcome;
 mod record;
 mod window;
 
+pub(crate) use control::{
+    decode_control, decode_mode, encode_boundaries, encode_control, encode_mode,
+};
 pub(crate) use meta::{Meta, StateDigest, decode_meta, decode_other_format, encode_meta};
 pub(crate) use outcome::{decode_outcome, encode_outcome};
 pub(crate) use record::{decode_row, encode_row};
 pub(crate) use window::{
-    decode_fingerprint, decode_window_row, encode_fingerprint, encode_window_row,
+    decode_fingerprint, decode_stub, decode_window_row, encode_fingerprint, encode_stub,
+    encode_window_row,
 };
 
 const CRC_BYTES: usize = size_of::<u32>();
@@ -30,6 +35,8 @@ pub(crate) enum RowTag {
     Window = 2,
     Count = 3,
     Meta = 4,
+    Stub = 5,
+    Control = 6,
 }
 
 #[cfg(test)]

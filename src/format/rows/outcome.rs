@@ -5,6 +5,7 @@
 //! not present   | 3 | keyspace length u8 | keyspace | key length u16 | key |
 //! out of bounds | 4 | keyspace length u8 | keyspace | key length u16 | key | current i64 | delta i64 | min i64 | max i64 | version u64 |
 //! procedure     | 5 | rejection ... |
+//! fenced        | 6 |
 //! ```
 
 use crate::{
@@ -17,6 +18,7 @@ const NOT_ABSENT: u8 = 2;
 const NOT_PRESENT: u8 = 3;
 const OUT_OF_BOUNDS: u8 = 4;
 const PROCEDURE: u8 = 5;
+const FENCED: u8 = 6;
 
 /// Appends an outcome.
 pub(crate) fn encode_outcome(outcome: &StoredOutcome, out: &mut Vec<u8>) {
@@ -26,6 +28,7 @@ pub(crate) fn encode_outcome(outcome: &StoredOutcome, out: &mut Vec<u8>) {
             put_bytes(out, result);
         }
         StoredOutcome::Rejected(rejection) => encode_rejection(rejection, out),
+        StoredOutcome::Fenced => put_u8(out, FENCED),
     }
 }
 
@@ -63,6 +66,7 @@ pub(crate) fn decode_outcome(bytes: &[u8]) -> Option<StoredOutcome> {
     let mut reader = Reader::new(bytes);
     let outcome = match reader.u8()? {
         COMMITTED => StoredOutcome::Committed(reader.rest().into()),
+        FENCED => StoredOutcome::Fenced,
         tag => StoredOutcome::Rejected(decode_rejection(tag, &mut reader)?),
     };
     reader.end()?;

@@ -1,7 +1,7 @@
 use super::*;
 use crate::base::{
-    Bytes, Epoch, Fingerprint, LogTime, Row, SeqNo, StoredOutcome, StoredRejection, Version,
-    WindowRow,
+    Bytes, Control, Epoch, Era, Fingerprint, Generation, LogTime, Mode, Row, SeqNo, StoredOutcome,
+    StoredRejection, Version, WindowRow,
 };
 use proptest::prelude::*;
 
@@ -40,6 +40,7 @@ fn outcomes() -> Vec<StoredOutcome> {
             version: Version::new(5),
         }),
         StoredOutcome::Rejected(StoredRejection::Procedure(Bytes::from_static(b"no"))),
+        StoredOutcome::Fenced,
     ]
 }
 
@@ -49,6 +50,35 @@ fn window_row(outcome: StoredOutcome) -> WindowRow {
         seq: SeqNo::new(5),
         time: LogTime::new(6),
         outcome,
+    }
+}
+
+fn control() -> Control {
+    let closed = Generation {
+        number: 3,
+        rows: 4,
+        bytes: 5,
+        full: 6,
+        stubs: 7,
+        first_time: LogTime::new(8),
+        last: SeqNo::new(9),
+        last_time: LogTime::new(10),
+    };
+    let era = Era {
+        number: 1,
+        last_generation: 2,
+        rows: 11,
+        digest: 12,
+        first_time: LogTime::new(13),
+        last: SeqNo::new(14),
+        last_time: LogTime::new(15),
+    };
+    Control {
+        mode: Mode::ReadOnly { reason: "ho".into() },
+        generations: vec![closed, Generation { number: 4, ..Generation::default() }],
+        eras: vec![era],
+        forgotten: SeqNo::new(1),
+        forgotten_time: LogTime::new(2),
     }
 }
 
@@ -84,7 +114,12 @@ fn rows_come_back() {
     for outcome in outcomes() {
         assert_eq!(decode_outcome(&encoded(encode_outcome, &outcome)), Some(outcome.clone()));
         let row = window_row(outcome);
+        let stub = row.stub();
         assert_eq!(decode_window_row(&encoded(encode_window_row, &row)), Some(row));
+        assert_eq!(decode_stub(&encoded(encode_stub, &stub)), Some(stub));
+    }
+    for control in [control(), Control::default()] {
+        assert_eq!(decode_control(&encoded(encode_control, &control)), Some(control));
     }
 }
 
@@ -105,6 +140,7 @@ fn outcomes_are_these_bytes() {
         "030573746f636b05006170706c65",
         "040573746f636b05006170706c650100000000000000feffffffffffffff0000000000000000ffffffffffffff7f0500000000000000",
         "056e6f",
+        "06",
     ];
     for (outcome, expected) in outcomes().iter().zip(expected) {
         assert_eq!(hex(&encoded(encode_outcome, outcome)), expected);
@@ -118,6 +154,65 @@ fn a_window_row_is_these_bytes() {
     assert_eq!(
         hex(&encoded(encode_window_row, &row)),
         format!("{head}02030000000400000005000000000000000600000000000000{}", "01646f6e65")
+    );
+}
+
+#[test]
+fn a_stub_is_these_bytes() {
+    let stub = window_row(StoredOutcome::Committed(Bytes::new())).stub();
+    let head = "ab".repeat(16);
+    assert_eq!(
+        hex(&encoded(encode_stub, &stub)),
+        format!("{head}01{}", "05000000000000000600000000000000")
+    );
+    // With its key, the hash of one, and a checksum.
+    let sealed = seal(RowTag::Stub, &[0; 16], &encoded(encode_stub, &stub));
+    assert_eq!(16 + sealed.len(), 53);
+}
+
+#[test]
+fn the_control_row_is_these_bytes() {
+    let number = |n: u64| hex(&n.to_le_bytes());
+    let digest = |n: u128| hex(&n.to_le_bytes());
+    let head = format!("01020068 6f{}{}", number(1), number(2));
+    let closed = format!(
+        "03000000{}{}{}{}{}{}{}",
+        number(4),
+        number(5),
+        digest(6),
+        digest(7),
+        number(8),
+        number(9),
+        number(10)
+    );
+    let open = format!(
+        "04000000{}{}{}{}{}{}{}",
+        number(0),
+        number(0),
+        digest(0),
+        digest(0),
+        number(0),
+        number(0),
+        number(0)
+    );
+    let era = format!(
+        "01000000 02000000{}{}{}{}{}",
+        number(11),
+        digest(12),
+        number(13),
+        number(14),
+        number(15)
+    );
+    assert_eq!(
+        hex(&encoded(encode_control, &control())),
+        format!("{head}0200{closed}{open}0100{era}").replace(' ', "")
+    );
+    // What the state digest covers.
+    let closed = format!("03000000{}{}", number(9), number(10));
+    let era = format!("01000000 02000000{}{}{}", number(13), number(14), number(15));
+    assert_eq!(
+        hex(&encoded(encode_boundaries, &control())),
+        format!("{head}0200{closed}04000000{era}").replace(' ', "")
     );
 }
 
@@ -149,7 +244,13 @@ fn a_short_or_long_body_is_refused() {
     let outcome = encoded(encode_outcome, &outcomes()[3]);
     assert_eq!(decode_outcome(&[&outcome[..], &[0]].concat()), None);
     assert_eq!(decode_outcome(&[0]), None);
-    assert_eq!(decode_outcome(&[6]), None);
+    assert_eq!(decode_outcome(&[6, 0]), None);
+    assert_eq!(decode_outcome(&[7]), None);
+    let body = encoded(encode_control, &control());
+    for len in 0..body.len() {
+        assert_eq!(decode_control(&body[..len]), None);
+    }
+    assert_eq!(decode_control(&[&body[..], &[0]].concat()), None);
 }
 
 #[test]
@@ -166,7 +267,8 @@ fn a_row_opens_only_under_its_own_key_and_tag() {
 
 #[test]
 fn every_flipped_bit_is_noticed() {
-    for body in [encoded(encode_row, &row()), encoded(encode_meta, &meta()), vec![]] {
+    let control = encoded(encode_control, &control());
+    for body in [encoded(encode_row, &row()), encoded(encode_meta, &meta()), control, vec![]] {
         let mut sealed = seal(RowTag::Record, b"key", &body);
         for bit in 0..sealed.len() * 8 {
             sealed[bit / 8] ^= 1 << (bit % 8);
@@ -188,6 +290,12 @@ proptest! {
         }
         if let Some(row) = decode_window_row(&bytes) {
             prop_assert_eq!(&encoded(encode_window_row, &row), &bytes);
+        }
+        if let Some(stub) = decode_stub(&bytes) {
+            prop_assert_eq!(&encoded(encode_stub, &stub), &bytes);
+        }
+        if let Some(control) = decode_control(&bytes) {
+            prop_assert_eq!(&encoded(encode_control, &control), &bytes);
         }
         if let Some(meta) = decode_meta(&bytes) {
             prop_assert_eq!(&encoded(encode_meta, &meta), &bytes);

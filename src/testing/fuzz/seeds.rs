@@ -6,7 +6,7 @@ use super::{
     subject::{Left, Subject},
 };
 use crate::{
-    base::KeyspaceId,
+    base::{KeyspaceId, Remembered},
     checkpoint::{Checkpoint, Reader},
     codec::encode_shape,
     disk::Disk,
@@ -112,7 +112,8 @@ fn checkpoint_rows(subject: &Subject) -> Vec<Vec<u8>> {
     }
     for order in subject.model.remembered().take(2 * EACH) {
         let key = order.idempotency_key().expect("it is remembered under one");
-        if let Some(row) = reader.window(key.as_bytes()).expect("it is whole") {
+        let found = reader.window(key.as_bytes(), key.hash()).expect("it is whole");
+        if let Some(Remembered::Row(row)) = found {
             body(&|out| rows::encode_window_row(&row, out));
         }
         body(&|out| bytes::put_bytes(out, key.as_bytes()));

@@ -1,7 +1,7 @@
 //! What verifies and was never written: hostile, or the work of a bug, but nothing that a power cut or rot can do.
 
 use super::super::{
-    frame::{any_entry, any_row, any_window_row},
+    frame::{any_control, any_entry, any_row, any_window_row},
     input::Input,
     scan::Log,
     subject::Left,
@@ -81,6 +81,10 @@ fn write_rows(input: &mut Input<'_>, disk: &SimDisk) -> Result<(), CheckpointErr
     }
     let checkpoint = Checkpoint::open_held(file, 1 << 20)?;
     let mut meta = checkpoint.reader()?.meta().clone();
+    let mut control = checkpoint.reader()?.control().clone();
+    if input.flag() {
+        control = any_control(input);
+    }
     checkpoint.release()?;
     change_meta(input, &mut meta);
     let mut records: Vec<(KeyspaceId, Vec<u8>, Option<Row>)> = Vec::new();
@@ -107,6 +111,8 @@ fn write_rows(input: &mut Input<'_>, disk: &SimDisk) -> Result<(), CheckpointErr
     let changes = Changes {
         records: records.iter().map(|(id, key, row)| (*id, &key[..], row.as_ref())),
         window: window.iter().map(|(key, row)| (&key[..], row)),
+        control: &control,
+        upkeep: usize::from(input.u8()),
         counts: counts.into_iter(),
     };
     checkpoint.write(changes, &meta)?;

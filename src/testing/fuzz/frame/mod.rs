@@ -4,7 +4,7 @@ mod keys;
 mod raw;
 mod values;
 
-pub(super) use values::{any_entry, any_row, any_window_row};
+pub(super) use values::{any_control, any_entry, any_row, any_window_row};
 
 /// Arbitrary bytes through every decoder, and arbitrary values through every layout.
 ///

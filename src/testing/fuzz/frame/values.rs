@@ -3,9 +3,9 @@
 use super::super::input::Input;
 use crate::{
     base::{
-        Action, Bytes, Entry, Epoch, Expect, Fingerprint, IdempotencyKey, KeyspaceDefinition,
-        KeyspaceId, KeyspaceIdentity, KeyspaceRef, LogTime, Operation, Read, Row, SeqNo,
-        StoredOutcome, StoredRejection, Version, WindowRow,
+        Action, Bytes, Control, Entry, Epoch, Era, Expect, Fingerprint, Generation, IdempotencyKey,
+        KeyspaceDefinition, KeyspaceId, KeyspaceIdentity, KeyspaceRef, LogTime, Mode, Operation,
+        Read, Row, SeqNo, Step, StoredOutcome, StoredRejection, Version, WindowRow,
     },
     format::{
         BLOCK, VERSION,
@@ -54,7 +54,12 @@ fn row_values(input: &mut Input<'_>) {
     assert_eq!(rows::decode_row(&encoded(|out| rows::encode_row(&row, out))), Some(row));
     let row = any_window_row(input);
     let body = encoded(|out| rows::encode_window_row(&row, out));
+    let stub = row.stub();
     assert_eq!(rows::decode_window_row(&body), Some(row));
+    assert_eq!(rows::decode_stub(&encoded(|out| rows::encode_stub(&stub, out))), Some(stub));
+    let control = any_control(input);
+    let body = encoded(|out| rows::encode_control(&control, out));
+    assert_eq!(rows::decode_control(&body), Some(control));
     let meta = Meta {
         format: input.u32(),
         uuid: input.u128(),
@@ -192,12 +197,68 @@ pub(in super::super) fn any_entry(input: &mut Input<'_>) -> Entry {
         seq: SeqNo::new(input.number()),
         time: LogTime::new(input.number()),
         key: input.flag().then(|| (any_key(input), any_fingerprint(input))),
+        steps: if input.u8() < 0xE0 { Vec::new() } else { list(input, any_step) },
         keyspaces: list(input, any_keyspace),
         operations: list(input, any_operation),
         reads: list(input, any_read),
         actor: any_bytes(input),
         correlation: any_bytes(input),
         outcome: any_outcome(input),
+    }
+}
+
+fn any_step(input: &mut Input<'_>) -> Step {
+    match input.below(4) {
+        0 => Step::Mode(any_mode(input)),
+        1 => Step::Close,
+        2 => Step::Demote { era: u32::from(input.u8() % 4) },
+        _ => Step::Forget,
+    }
+}
+
+fn any_mode(input: &mut Input<'_>) -> Mode {
+    if input.flag() {
+        Mode::ReadWrite
+    } else {
+        Mode::ReadOnly { reason: String::from_utf8_lossy(input.string(80)).into_owned() }
+    }
+}
+
+pub(in super::super) fn any_control(input: &mut Input<'_>) -> Control {
+    let mode = any_mode(input);
+    let mut generations = list(input, any_generation);
+    generations.push(any_generation(input));
+    Control {
+        mode,
+        generations,
+        eras: list(input, any_era),
+        forgotten: SeqNo::new(input.number()),
+        forgotten_time: LogTime::new(input.number()),
+    }
+}
+
+fn any_generation(input: &mut Input<'_>) -> Generation {
+    Generation {
+        number: u32::from(input.u8()),
+        rows: input.number(),
+        bytes: input.number(),
+        full: input.u128(),
+        stubs: input.u128(),
+        first_time: LogTime::new(input.number()),
+        last: SeqNo::new(input.number()),
+        last_time: LogTime::new(input.number()),
+    }
+}
+
+fn any_era(input: &mut Input<'_>) -> Era {
+    Era {
+        number: u32::from(input.u8()),
+        last_generation: u32::from(input.u8()),
+        rows: input.number(),
+        digest: input.u128(),
+        first_time: LogTime::new(input.number()),
+        last: SeqNo::new(input.number()),
+        last_time: LogTime::new(input.number()),
     }
 }
 
@@ -237,9 +298,10 @@ fn any_read(input: &mut Input<'_>) -> Read {
 }
 
 fn any_outcome(input: &mut Input<'_>) -> StoredOutcome {
-    let (tag, keyspace, key) = (input.below(5), any_bytes(input), any_bytes(input));
+    let (tag, keyspace, key) = (input.below(6), any_bytes(input), any_bytes(input));
     StoredOutcome::Rejected(match tag {
         0 => return StoredOutcome::Committed(key),
+        5 => return StoredOutcome::Fenced,
         1 => StoredRejection::NotAbsent {
             keyspace,
             key,
