@@ -30,6 +30,6 @@ pub use codec::{AsKey, Codec, CodecError, Key, KeyRange, Keyspace, Prefix, Shape
 pub use engine::{
     Abort, Background, Builder, ChainHead, Conflict, Encoded, Engine, Error, ErrorKind, Found,
     Iter, KeyStatus, OutOfBounds, Outcome, Receipt, Record, Rejection, Request, Retry, Snapshot,
-    Ticket, Transaction, Unmet,
+    Ticket, Transaction, Unmet, WindowStatus,
 };
 pub use recovery::{Phases, RecoveryReport, TornTail, Verdict};

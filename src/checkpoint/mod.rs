@@ -24,7 +24,7 @@ mod write;
 
 pub(crate) use self::{
     error::CheckpointError,
-    reader::Reader,
+    reader::{Reader, WindowPosition},
     verify::{Key, Verified, verify},
     write::Changes,
 };

@@ -10,7 +10,7 @@ use super::{
     },
 };
 use crate::{
-    base::{Bytes, Control, KeyHash, KeyspaceId, Remembered, Row},
+    base::{Bytes, Control, KeyHash, KeyspaceId, Remembered, Row, key_hash},
     format::{
         VERSION,
         rows::{
@@ -151,6 +151,40 @@ impl Reader {
         self.control.generations.iter().any(|generation| generation.number == number)
     }
 
+    /// Calls `visit` with what stands for the keys of up to `most` rows of the window from `position` on, which moves behind
+    /// them. False when there are no more.
+    pub(crate) fn window_keys(
+        &self,
+        position: &mut WindowPosition,
+        most: usize,
+        mut visit: impl FnMut(&KeyHash),
+    ) -> Result<bool, CheckpointError> {
+        let Some((table, rows)) = self.window.get(position.table) else { return Ok(false) };
+        let (backend, doing) = (&self.backend, "reading the window");
+        let after = (Bound::Excluded(&position.after[..]), Bound::Unbounded);
+        let mut range =
+            Guarded::new(backend, guard(backend, doing, || rows.range::<&[u8]>(after))?);
+        let mut last = None;
+        for _ in 0..most {
+            let Some((key, _)) = guard(backend, doing, || range.next().transpose())? else {
+                *position = WindowPosition { table: position.table + 1, after: Vec::new() };
+                return Ok(true);
+            };
+            let key = guard_plain(backend, doing, || key.value().to_vec())?;
+            match table {
+                WindowTable::Whole(_) => visit(&key_hash(&key)),
+                WindowTable::Stubs(_) => visit(
+                    key[..]
+                        .try_into()
+                        .map_err(|_| CheckpointError::damaged("stubs: a key is not a hash"))?,
+                ),
+            }
+            last = Some(key);
+        }
+        position.after = last.unwrap_or_default();
+        Ok(true)
+    }
+
     /// How many records a keyspace has.
     pub(crate) fn count(&self, keyspace: KeyspaceId) -> Result<u64, CheckpointError> {
         let key = keyspace_prefix(keyspace);
@@ -214,6 +248,13 @@ impl fmt::Debug for Reader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reader").field("generation", &self.generation).finish_non_exhaustive()
     }
+}
+
+/// A place between the rows of the window, as one reader sees them.
+#[derive(Debug, Default)]
+pub(crate) struct WindowPosition {
+    table: usize,
+    after: Vec<u8>,
 }
 
 /// Looks up one row, checks it and decodes it.

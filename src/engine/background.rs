@@ -135,7 +135,7 @@ impl Core {
             return Ok(true);
         }
         if !self.sequencer.lock().wants_spare() {
-            return Ok(false);
+            return self.refill_step();
         }
         self.ensure_spare(0).inspect_err(|_| {
             // Whoever needs one tries again; until then there is no point in it.

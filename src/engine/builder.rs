@@ -27,6 +27,7 @@ pub(super) struct Options {
     pub threads: bool,
     pub filter_limit_bytes: usize,
     pub policy: Policy,
+    pub accept_clock_jump: bool,
 }
 
 /// Sets an engine up. Numbers outside of their limits are taken as the nearest one inside.
@@ -66,6 +67,7 @@ impl Builder {
                     scope_limit: u64::MAX,
                     time_ordered: false,
                 },
+                accept_clock_jump: false,
             },
             clock: Arc::new(SystemClock::new()),
             entropy: Arc::new(SystemEntropy),
@@ -151,6 +153,14 @@ impl Builder {
         self
     }
 
+    /// Whether to open a database whose last entry is more than 30 days before the system's clock. By default that is refused
+    /// ([`Error::ClockJump`]): if the clock is wrong, going on would forget in an instant what is to be remembered for long. Say
+    /// yes when the database has rested for so long.
+    pub fn accept_clock_jump(mut self, accepted: bool) -> Self {
+        self.options.accept_clock_jump = accepted;
+        self
+    }
+
     /// Who does the background work. Default [`Background::Threads`].
     #[cfg_attr(not(feature = "testing"), doc(hidden))]
     pub fn background(mut self, background: Background) -> Self {
@@ -182,6 +192,8 @@ impl Builder {
     /// - [`Error::NotADatabase`]: it holds something else, or is no directory
     /// - [`Error::UnsupportedFormat`]: another version of this crate wrote it
     /// - [`Error::Corruption`]: there is damage that a power cut cannot have caused
+    /// - [`Error::ClockJump`]: the system's clock is more than 30 days past the last entry, and
+    ///   [`accept_clock_jump`](Self::accept_clock_jump) was not called
     ///
     /// In a program built with `panic = "abort"` a damaged checkpoint can end the process in place of `Corruption`: the
     /// store it is kept in panics on some damage, which is caught otherwise.
@@ -225,7 +237,9 @@ impl Builder {
     }
 
     fn open_disk(self, disk: Arc<dyn Disk>) -> Result<Engine, Error> {
-        let Self { options, clock, entropy } = self;
+        let Self { mut options, clock, entropy } = self;
+        let retention = &mut options.policy.retention;
+        retention.stubs = retention.stubs.max(retention.whole);
         Engine::open_machine(options, Machine { disk, clock, entropy })
     }
 }

@@ -191,6 +191,7 @@ impl Core {
         request: RequestData,
         preread: &Preread,
     ) -> (Result<Answer, Error>, About) {
+        let time = self.log_time(sequencer);
         let newest = Newest { fold: &sequencer.fold, preread };
         if let Some(reply) = undurable(sequencer, &request, &newest) {
             return (Err(reply), About::State);
@@ -198,7 +199,7 @@ impl Core {
         let at = At {
             applied: sequencer.fold.applied,
             next: sequencer.next_seq,
-            time: self.log_time(sequencer),
+            time,
             writable: (sequencer.poison.is_none() || canary!(PoisonIgnored))
                 && sequencer.next_seq.get() < u64::MAX - SEQ_RESERVE,
             policy: self.options.policy,
@@ -354,9 +355,8 @@ impl Core {
         sequencer.fold.frozen.is_none() && (sequencer.freeze_wanted || self.due(sequencer))
     }
 
-    fn log_time(&self, sequencer: &Sequencer) -> LogTime {
-        // The clock is not believed past the year 2262, so that log time never runs out.
-        let now = self.machine.clock.wall_nanos().min(i64::MAX as u64);
+    fn log_time(&self, sequencer: &mut Sequencer) -> LogTime {
+        let now = sequencer.time.now(&*self.machine.clock);
         LogTime::new(now.max(sequencer.fold.time.get().saturating_add(1)))
     }
 }

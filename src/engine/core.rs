@@ -5,6 +5,8 @@ use super::{
     error::Error,
     live::Live,
     sequencer::{FrozenPoint, Parked, Poison, Sequencer},
+    time::Timekeeper,
+    window::Refill,
 };
 use crate::{
     base::{
@@ -19,7 +21,7 @@ use crate::{
     disk::Lock,
     log::writer::{Source, Writer},
     recovery::{Machine, Recovered, RecoveryReport},
-    state::{filter::Filter, memtable::Memtable, registry::Registry},
+    state::{filter::Filters, memtable::Memtable, registry::Registry},
 };
 use std::sync::Arc;
 
@@ -31,6 +33,8 @@ pub(super) struct Core {
     pub recovery: RecoveryReport,
     /// One checkpoint at a time.
     pub checkpoint: Mutex<Option<Checkpoint>>,
+    /// While the filter of remembered keys is made anew.
+    pub refill: Mutex<Option<Refill>>,
     /// Held by whoever prepares a segment.
     pub preparing: Mutex<()>,
     /// For whoever has the lead.
@@ -42,13 +46,17 @@ pub(super) struct Core {
     pub live: Mutex<Live>,
     pub registry: Arc<RwLock<Registry>>,
     /// The keys the checkpoint may remember.
-    pub settled: Arc<RwLock<Filter>>,
+    pub settled: Arc<RwLock<Filters>>,
     /// The last durable entry; changed under the sequencer's lock, read without.
     pub durable: AtomicU64,
     /// What was decided up to this entry is forgotten; changed under the sequencer's lock, read without.
     pub forgotten: AtomicU64,
     /// The group of the checkpoint before the last: nothing before it is needed.
     pub checkpointed_g: AtomicU64,
+    /// How the filter of remembered keys did.
+    pub asked: AtomicU64,
+    pub passed: AtomicU64,
+    pub in_vain: AtomicU64,
     pub wakes: super::background::Wakes,
     pub stopped: AtomicBool,
     pub lock: Mutex<Option<Box<dyn Lock>>>,
@@ -72,14 +80,16 @@ impl Core {
         let forgotten = fold.control.forgotten;
         let applied_g = reader.meta().applied_g;
         let log_bytes = report.bytes_scanned;
+        let time = Timekeeper::new(&*machine.clock);
         let sequencer =
-            Sequencer::new(fold, reader, next_seq, &writer, log_bytes, options.segment_bytes);
+            Sequencer::new(fold, reader, next_seq, &writer, log_bytes, options.segment_bytes, time);
         Self {
             options,
             machine,
             source,
             recovery: report,
             checkpoint: Mutex::new(Some(checkpoint)),
+            refill: Mutex::new(None),
             preparing: Mutex::new(()),
             writer: Mutex::new(writer),
             view: RwLock::new(sequencer.view()),
@@ -91,6 +101,9 @@ impl Core {
             durable: AtomicU64::new(durable.get()),
             forgotten: AtomicU64::new(forgotten.get()),
             checkpointed_g: AtomicU64::new(applied_g),
+            asked: AtomicU64::new(0),
+            passed: AtomicU64::new(0),
+            in_vain: AtomicU64::new(0),
             wakes: super::background::Wakes::default(),
             stopped: AtomicBool::new(false),
             lock: Mutex::new(Some(lock).filter(|_| !canary!(LockLetGo))),

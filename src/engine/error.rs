@@ -29,6 +29,7 @@ use thiserror::Error;
 /// | `Panicked`, `Reentrant` | nothing | `Never`: change the program |
 /// | `Corruption`, `Io`, `SequenceExhausted` | nothing | `Never`: mend what is named first |
 /// | `Locked`, of an opening | - | `SameKey`, once the other one is closed |
+/// | `ClockJump`, of an opening | - | `Never`: set the clock, or accept it |
 /// | `NotADatabase`, `UnsupportedFormat`, of an opening | - | `Never` |
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -208,6 +209,18 @@ pub enum Error {
         /// What was found.
         what: String,
     },
+    /// The system's clock is far past the last entry of the log.
+    #[error(
+        "the last entry of {location} was made at {last} and the clock says {now}, more than 30 days later: set the clock, or open with `accept_clock_jump` if the database has rested for so long; nothing was changed"
+    )]
+    ClockJump {
+        /// The directory.
+        location: String,
+        /// The log time of the last entry.
+        last: LogTime,
+        /// What the clock says.
+        now: LogTime,
+    },
     /// The directory was written by another version of this crate.
     #[error(
         "{file} has format {version}, and this version of the crate reads format {supported}: use one that reads it; nothing was changed"
@@ -291,6 +304,7 @@ pub enum ErrorKind {
     Reentrant,
     Locked,
     NotADatabase,
+    ClockJump,
     UnsupportedFormat,
     Corruption,
     Io,
@@ -324,6 +338,7 @@ impl Error {
             Self::Reentrant { .. } => ErrorKind::Reentrant,
             Self::Locked { .. } => ErrorKind::Locked,
             Self::NotADatabase { .. } => ErrorKind::NotADatabase,
+            Self::ClockJump { .. } => ErrorKind::ClockJump,
             Self::UnsupportedFormat { .. } => ErrorKind::UnsupportedFormat,
             Self::Corruption { .. } => ErrorKind::Corruption,
             Self::Io { .. } => ErrorKind::Io,
@@ -354,6 +369,7 @@ impl Error {
         match error {
             OpenError::Locked => Self::Locked { location },
             OpenError::NotADatabase { what } => Self::NotADatabase { location, what },
+            OpenError::ClockJump { last, now } => Self::ClockJump { location, last, now },
             OpenError::UnsupportedFormat { file, version } => {
                 Self::UnsupportedFormat { file, version, supported: crate::format::VERSION }
             }

@@ -20,7 +20,9 @@ mod sequencer;
 mod slot;
 mod snapshot;
 mod ticket;
+mod time;
 mod update;
+mod window;
 
 pub use background::Background;
 pub use builder::Builder;
@@ -32,12 +34,13 @@ pub use resolve::{Encoded, KeyStatus};
 pub use snapshot::Snapshot;
 pub use ticket::Ticket;
 pub use update::{Abort, Transaction};
+pub use window::WindowStatus;
 
 use self::core::Core;
 use crate::{
     base::{IdempotencyKey, Never, SeqNo},
     codec::{AsKey, CodecError, Key, Keyspace, encode_key},
-    recovery::{self, Machine, OpenError, RecoveryReport, WindowMemory},
+    recovery::{self, Machine, OpenError, RecoveryReport, Settings},
 };
 use builder::Options;
 use close::Handle;
@@ -109,13 +112,14 @@ impl Engine {
     fn open_machine(options: Options, machine: Machine) -> Result<Self, Error> {
         let location = machine.disk.location();
         let failed = |error: OpenError| Error::opening(error, location.clone());
-        let memory = WindowMemory {
+        let settings = Settings {
+            cache_bytes: options.checkpoint_cache_bytes,
+            segment_bytes: options.segment_bytes,
             filter_bytes: options.filter_limit_bytes,
             scopes: options.policy.scope_limit < u64::MAX,
+            accept_clock_jump: options.accept_clock_jump,
         };
-        let recovered =
-            recovery::open(&machine, options.checkpoint_cache_bytes, options.segment_bytes, memory)
-                .map_err(failed)?;
+        let recovered = recovery::open(&machine, settings).map_err(failed)?;
         let many = recovered.segments > SEGMENTS_AT_OPEN;
         let core = Arc::new(Core::new(options, machine, recovered));
         let due = core.due(&core.sequencer.lock());

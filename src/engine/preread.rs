@@ -8,7 +8,7 @@ use crate::{
     admission,
     base::{
         Bytes, Control, IdempotencyKey, KeyspaceDefinition, KeyspaceId, KeyspaceIdentity,
-        Remembered, RequestData, Row, SeqNo,
+        Remembered, RequestData, Row, SeqNo, sync::atomic::Ordering::Relaxed,
     },
     checkpoint::CheckpointError,
     state::{draft::Records, fold::Fold, memtable::Memtable},
@@ -73,11 +73,13 @@ impl Preread {
             return Ok(seq > self.forgotten);
         }
         // The filter is read after the view: it knows all keys of the view's checkpoint, or more.
-        let row = if core.settled.read().may_contain(key.hash()) {
-            view.base.window(bytes, key.hash())?
-        } else {
-            None
-        };
+        let passed = core.settled.read().may_contain(key.hash());
+        let row = if passed { view.base.window(bytes, key.hash())? } else { None };
+        core.asked.fetch_add(1, Relaxed);
+        if passed {
+            core.passed.fetch_add(1, Relaxed);
+            core.in_vain.fetch_add(u64::from(row.is_none()), Relaxed);
+        }
         let row = row.filter(|row| row.seq() > self.forgotten);
         Ok(self.window.insert(row).is_some())
     }

@@ -5,6 +5,7 @@ use super::{
     error::Error,
     outcome::Answer,
     slot::Slot,
+    time::Timekeeper,
 };
 use crate::{
     base::{Control, Entry, LogTime, SeqNo, canary::canary},
@@ -28,6 +29,7 @@ pub(super) struct Sequencer {
     pub fold: Fold,
     pub base: Arc<Reader>,
     pub next_seq: SeqNo,
+    pub time: Timekeeper,
     pub durable: SeqNo,
     /// After the last durable group.
     pub head: Position,
@@ -160,6 +162,7 @@ impl Sequencer {
         writer: &Writer,
         log_bytes: u64,
         segment_bytes: u64,
+        time: Timekeeper,
     ) -> Self {
         let room = writer.room();
         Self {
@@ -168,6 +171,7 @@ impl Sequencer {
             fold,
             base,
             next_seq,
+            time,
             pending: Pending::new(Vec::new()),
             in_flight: None,
             led: false,

@@ -1,7 +1,7 @@
 //! Why a directory was not opened.
 
 use crate::{
-    base::SeqNo,
+    base::{LogTime, SeqNo},
     checkpoint::CheckpointError,
     disk,
     format::names,
@@ -15,6 +15,7 @@ use std::io;
 pub(crate) enum OpenError {
     Locked,
     NotADatabase { what: String },
+    ClockJump { last: LogTime, now: LogTime },
     UnsupportedFormat { file: String, version: u32 },
     Corruption(Corruption),
     NoSpace { what: String },

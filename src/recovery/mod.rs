@@ -15,10 +15,9 @@ mod start;
 
 pub(crate) use error::OpenError;
 pub use report::{Phases, RecoveryReport, TornTail, Verdict};
-pub(crate) use start::WindowMemory;
 
 use crate::{
-    base::{Epoch, IdempotencyKey, SeqNo, canary::canary, limits::UNSYNCED_ENTRIES},
+    base::{Epoch, IdempotencyKey, LogTime, SeqNo, canary::canary, limits::UNSYNCED_ENTRIES},
     checkpoint::{self, Checkpoint, Key, Meta, Reader, Verified},
     disk::{Clock, Disk, Entropy, Lock, remove_if_there},
     format::{VERSION, names},
@@ -33,6 +32,24 @@ use crate::{
 use directory::Directory;
 use replay::Replay;
 use std::{collections::BTreeMap, io, sync::Arc};
+
+/// How far the clock may be past the last entry: 30 days.
+const JUMP_NANOS: u64 = 30 * 24 * 3_600_000_000_000;
+
+/// What can be chosen for an opening.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Settings {
+    /// Bytes of the checkpoint that are cached.
+    pub cache_bytes: usize,
+    /// The greatest length of a segment.
+    pub segment_bytes: u64,
+    /// The most bytes of the filter of remembered keys.
+    pub filter_bytes: usize,
+    /// Whether bytes of outcomes are counted by scope.
+    pub scopes: bool,
+    /// Whether a clock far past the last entry is believed.
+    pub accept_clock_jump: bool,
+}
 
 /// The machine, as the engine sees it.
 #[derive(Clone, Debug)]
@@ -56,12 +73,8 @@ pub(crate) struct Recovered {
 }
 
 /// Opens the directory, or refuses and changes nothing in it.
-pub(crate) fn open(
-    machine: &Machine,
-    cache_bytes: usize,
-    segment_bytes: u64,
-    memory: WindowMemory,
-) -> Result<Recovered, OpenError> {
+pub(crate) fn open(machine: &Machine, settings: Settings) -> Result<Recovered, OpenError> {
+    let Settings { cache_bytes, segment_bytes, .. } = settings;
     let disk = &*machine.disk;
     let lock = disk.lock().map_err(|error| match error.kind() {
         io::ErrorKind::WouldBlock => OpenError::Locked,
@@ -73,7 +86,9 @@ pub(crate) fn open(
     let directory = directory::identify(disk, &*machine.entropy, cache_bytes)?;
     let file = directory::open(disk, names::CHECKPOINT)?;
     let mut checkpoint = Checkpoint::open_held(file, cache_bytes).map_err(OpenError::checkpoint)?;
-    match plan(disk, directory, &mut checkpoint, memory, &mut watch) {
+    match plan(disk, directory, &mut checkpoint, &settings, &mut watch)
+        .and_then(|plan| check_clock(plan, machine, &settings))
+    {
         Ok(mut plan) => {
             plan.report.phases.settle_us = settle_us;
             apply(plan, machine, lock, checkpoint, segment_bytes, &mut watch)
@@ -83,6 +98,13 @@ pub(crate) fn open(
             Err(error)
         }
     }
+}
+
+/// A clock that is far past the last entry is taken for wrong, unless the caller knows better.
+fn check_clock(plan: Plan, machine: &Machine, settings: &Settings) -> Result<Plan, OpenError> {
+    let (last, now) = (plan.fold.time, LogTime::new(machine.clock.wall_nanos()));
+    let jumped = last.get() > 0 && now > last.plus(JUMP_NANOS) && !settings.accept_clock_jump;
+    if jumped { Err(OpenError::ClockJump { last, now }) } else { Ok(plan) }
 }
 
 /// What is to be done with a directory that was found whole.
@@ -101,11 +123,11 @@ fn plan(
     disk: &dyn Disk,
     directory: Directory,
     checkpoint: &mut Checkpoint,
-    memory: WindowMemory,
+    settings: &Settings,
     watch: &mut Watch<'_>,
 ) -> Result<Plan, OpenError> {
     let uuid = directory.identity.uuid;
-    let (reader, fold, verified) = verify(checkpoint, uuid, memory)?;
+    let (reader, fold, verified) = verify(checkpoint, uuid, settings)?;
     let meta = reader.meta().clone();
     let checkpoint_us = watch.lap();
 
@@ -147,13 +169,13 @@ fn plan(
 fn verify(
     checkpoint: &mut Checkpoint,
     uuid: u128,
-    memory: WindowMemory,
+    settings: &Settings,
 ) -> Result<(Arc<Reader>, Fold, Verified), OpenError> {
     checkpoint.check_pages().map_err(OpenError::checkpoint)?;
     let reader = checkpoint.reader().map_err(OpenError::checkpoint)?;
     let meta = reader.meta();
     check_meta(meta, uuid)?;
-    let mut fold = start::fold(meta, &reader, memory).map_err(OpenError::checkpoint)?;
+    let mut fold = start::fold(meta, &reader, settings).map_err(OpenError::checkpoint)?;
     let (settled, mut scopes) = (fold.settled.clone(), fold.scopes.take());
     let on_key = |key: Key<'_>| {
         settled.write().add(key.hash);

@@ -1,29 +1,21 @@
 //! The state as the checkpoint holds it: what of it is kept in memory.
 
+use super::Settings;
 use crate::{
     base::{KeyspaceId, SeqNo, sync::RwLock},
     checkpoint::{CheckpointError, Meta, Reader},
     format::keyspace,
-    state::{digest::RowHasher, filter::Filter, fold::Fold, registry::Registry, scopes::Scopes},
+    state::{digest::RowHasher, filter::Filters, fold::Fold, registry::Registry, scopes::Scopes},
 };
 use std::{collections::BTreeMap, ops::Bound, sync::Arc};
 
 const CHUNK: usize = 256;
 
-/// What is kept in memory of the remembered outcomes.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct WindowMemory {
-    /// Most bytes of the filter of their keys.
-    pub filter_bytes: usize,
-    /// Whether their bytes are counted by scope.
-    pub scopes: bool,
-}
-
 /// A fold that stands where the checkpoint does.
 pub(crate) fn fold(
     meta: &Meta,
     reader: &Reader,
-    memory: WindowMemory,
+    settings: &Settings,
 ) -> Result<Fold, CheckpointError> {
     let registry = keyspaces(meta.applied_seq, reader)?;
     let mut counts =
@@ -35,10 +27,10 @@ pub(crate) fn fold(
         active: Arc::default(),
         frozen: None,
         registry: Arc::new(RwLock::new(registry)),
-        settled: Arc::new(RwLock::new(Filter::new(memory.filter_bytes))),
+        settled: Arc::new(RwLock::new(Filters::new(settings.filter_bytes))),
         counts,
         control: reader.control().clone(),
-        scopes: memory.scopes.then(Scopes::default),
+        scopes: settings.scopes.then(Scopes::default),
         digest: meta.digest,
         hasher: RowHasher::new(meta.uuid),
         applied: meta.applied_seq,

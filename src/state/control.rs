@@ -82,6 +82,12 @@ impl Control {
         self.recall(Remembered::Row(row))
     }
 
+    /// How many outcomes are remembered, whole or as stubs.
+    pub(crate) fn rows(&self) -> u64 {
+        self.generations.iter().map(|generation| generation.rows).sum::<u64>()
+            + self.eras.iter().map(|era| era.rows).sum::<u64>()
+    }
+
     /// Bytes of all that is remembered.
     pub(crate) fn bytes(&self) -> u64 {
         let whole: u64 = self.generations.iter().map(|generation| generation.bytes).sum();

@@ -10,11 +10,71 @@ const FIRST_KEYS: usize = 16 << 10;
 
 type Block = [u64; 8];
 
+/// The filter in use, and the one that is to take its place.
+#[derive(Debug)]
+pub(crate) struct Filters {
+    current: Filter,
+    /// Without the keys that were forgotten.
+    anew: Option<Filter>,
+}
+
+impl Filters {
+    pub(crate) fn new(limit_bytes: usize) -> Self {
+        Self { current: Filter::new(limit_bytes), anew: None }
+    }
+
+    pub(crate) fn add(&mut self, key: &KeyHash) {
+        self.current.add(key);
+        if let Some(anew) = &mut self.anew {
+            anew.add(key);
+        }
+    }
+
+    /// False when the key was certainly not added.
+    pub(crate) fn may_contain(&self, key: &KeyHash) -> bool {
+        self.current.may_contain(key)
+    }
+
+    /// Bytes both take.
+    pub(crate) fn bytes(&self) -> usize {
+        self.current.bytes() + self.anew.as_ref().map_or(0, Filter::bytes)
+    }
+
+    /// Whether most of its keys are forgotten, of which `live` are left, and enough for it to matter.
+    pub(crate) fn is_stale(&self, live: u64) -> bool {
+        self.anew.is_none() && self.current.keys > 2 * live + FIRST_KEYS as u64
+    }
+
+    /// Begins one that will have the keys from now on, and those it is filled with.
+    pub(crate) fn begin_anew(&mut self) {
+        self.anew = Some(Filter::new(self.current.limit_bytes));
+    }
+
+    pub(crate) fn fill_anew(&mut self, keys: &[KeyHash]) {
+        if let Some(anew) = &mut self.anew {
+            keys.iter().for_each(|key| anew.add(key));
+        }
+    }
+
+    pub(crate) fn give_up_anew(&mut self) {
+        self.anew = None;
+    }
+
+    /// Puts it in the place of the one in use.
+    pub(crate) fn finish_anew(&mut self) {
+        if let Some(anew) = self.anew.take() {
+            self.current = anew;
+        }
+    }
+}
+
 /// The keys that were added, and a few more.
 #[derive(Debug)]
 pub(crate) struct Filter {
     layers: Vec<Layer>,
     limit_bytes: usize,
+    /// How many keys were added; one that was added twice counts twice.
+    keys: u64,
 }
 
 #[derive(Debug)]
@@ -27,7 +87,7 @@ struct Layer {
 impl Filter {
     /// An empty filter that takes up to `limit_bytes`, but for its first layer of 32 KiB.
     pub(crate) fn new(limit_bytes: usize) -> Self {
-        Self { layers: Vec::new(), limit_bytes }
+        Self { layers: Vec::new(), limit_bytes, keys: 0 }
     }
 
     pub(crate) fn add(&mut self, key: &KeyHash) {
@@ -35,6 +95,7 @@ impl Filter {
             self.grow();
         }
         let layer = self.layers.last_mut().expect("there is a layer");
+        self.keys += 1;
         let hash = hash(key);
         let block = layer.place(hash);
         layer.left = layer.left.saturating_sub(1);

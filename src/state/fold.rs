@@ -3,7 +3,7 @@
 use super::{
     digest::{RowHasher, StateDigest},
     draft::{Change, Records},
-    filter::Filter,
+    filter::Filters,
     memtable::{Horizon, Memtable, Seen},
     registry::Registry,
     scopes::Scopes,
@@ -25,7 +25,7 @@ pub(crate) struct Fold {
     pub frozen: Option<Arc<Memtable>>,
     pub registry: Arc<RwLock<Registry>>,
     /// The keys whose outcomes the checkpoint remembers, and a few more.
-    pub settled: Arc<RwLock<Filter>>,
+    pub settled: Arc<RwLock<Filters>>,
     pub counts: BTreeMap<KeyspaceId, u64>,
     /// The mode, and how much is remembered how.
     pub control: Control,

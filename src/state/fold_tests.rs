@@ -64,7 +64,7 @@ struct Pair {
 
 fn empty() -> Fold {
     Fold {
-        settled: Arc::new(RwLock::new(Filter::new(usize::MAX))),
+        settled: Arc::new(RwLock::new(Filters::new(usize::MAX))),
         control: Control::default(),
         scopes: None,
         active: Arc::default(),

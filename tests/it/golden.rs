@@ -59,6 +59,7 @@ fn builder() -> Builder {
         .segment_bytes(64 << 10)
         .checkpoint_cache_bytes(1 << 20)
         .clock(SimClock::new(1_800_000_000_000_000_000, 1_000))
+        .accept_clock_jump(true)
         .entropy(SimEntropy::new(77))
 }
 

@@ -20,6 +20,8 @@ mod log;
 mod memory;
 mod outcomes;
 mod reads;
+mod resolving;
+mod retention;
 #[cfg(steadfast_shuttle)]
 mod schedules;
 mod service;
