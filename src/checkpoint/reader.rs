@@ -18,6 +18,7 @@ use crate::{
             decode_stub, decode_window_row,
         },
     },
+    state::control::Place,
 };
 use redb::{ReadOnlyTable, ReadTransaction, ReadableDatabase};
 use std::{borrow::Borrow, fmt, ops::Bound, sync::Arc};
@@ -151,14 +152,25 @@ impl Reader {
         self.control.generations.iter().any(|generation| generation.number == number)
     }
 
+    /// Whether the rows of a table are only still to be dropped.
+    fn is_forgotten(&self, table: WindowTable) -> bool {
+        match table {
+            WindowTable::Whole(number) => self.control.place_of(number) == Place::Forgotten,
+            WindowTable::Stubs(number) => self.control.eras.iter().all(|era| era.number != number),
+        }
+    }
+
     /// Calls `visit` with what stands for the keys of up to `most` rows of the window from `position` on, which moves behind
-    /// them. False when there are no more.
+    /// them, but for those that are only still to be dropped. False when there are no more.
     pub(crate) fn window_keys(
         &self,
         position: &mut WindowPosition,
         most: usize,
         mut visit: impl FnMut(&KeyHash),
     ) -> Result<bool, CheckpointError> {
+        while self.window.get(position.table).is_some_and(|(table, _)| self.is_forgotten(*table)) {
+            position.table += 1;
+        }
         let Some((table, rows)) = self.window.get(position.table) else { return Ok(false) };
         let (backend, doing) = (&self.backend, "reading the window");
         let after = (Bound::Excluded(&position.after[..]), Bound::Unbounded);

@@ -80,7 +80,8 @@ impl Core {
         let mut refill = self.refill.lock();
         if refill.is_none() {
             let sequencer = self.sequencer.lock();
-            if !self.settled.read().is_stale(sequencer.fold.control.rows()) {
+            // What was forgotten since is still among its rows.
+            if !self.settled.read().is_stale(sequencer.base.control().rows()) {
                 return Ok(false);
             }
             self.settled.write().begin_anew();

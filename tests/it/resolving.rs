@@ -32,7 +32,7 @@ fn every_status_is_told_from_memory_the_checkpoint_and_after_opening() {
             KeyStatus::Committed(told) => {
                 assert_eq!((told.seq, told.time, told.replayed), (receipt.seq, receipt.time, true));
                 assert_eq!(told.result.decode::<String>().unwrap(), "done");
-                assert!(told.result.decode::<Vec<u64>>().is_err());
+                assert!(told.result.decode::<u64>().is_err());
             }
             other => panic!("{other:?}"),
         }
@@ -113,7 +113,8 @@ fn nothing_is_unknown_after_an_opening() {
         assert!(matches!(engine.resolve(&key("before")).unwrap(), KeyStatus::Committed(_)));
         assert_eq!(engine.fence(&key("other")).unwrap_err().kind(), ErrorKind::Poisoned);
         drop(engine);
-        let disk = disk.after_power_cut(&Choice::Seeded(seed));
+        let disk =
+            disk.after_power_cut(&if seed % 4 == 0 { Choice::All } else { Choice::Seeded(seed) });
         let engine = open(&disk);
         let there = engine.get(&SUMS, &1).unwrap().unwrap().value == 2;
         seen[usize::from(there)] += 1;
