@@ -14,9 +14,12 @@ use crate::{
     state::control::Place,
 };
 use redb::{ReadableTable, WriteTransaction};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map::Entry};
 
 const DOING: &str = "writing the window";
+
+/// A key and its sealed row.
+type Stored = (Vec<u8>, Vec<u8>);
 
 /// Stubs on their way, by the table they go to.
 type Stubs = BTreeMap<u32, Vec<(KeyHash, Stub)>>;
@@ -34,10 +37,12 @@ pub(super) fn write<'a>(
         canary!(WindowNotInCheckpoint => continue);
         match control.place(row.seq) {
             Place::Generation(number) => {
-                if !tables.contains_key(&number) {
-                    tables.insert(number, open(writer, txn, WindowTable::Whole(number))?);
-                }
-                let table = tables.get_mut(&number).expect("it was just opened");
+                let table = match tables.entry(number) {
+                    Entry::Occupied(table) => table.into_mut(),
+                    Entry::Vacant(place) => {
+                        place.insert(open(writer, txn, WindowTable::Whole(number))?)
+                    }
+                };
                 writer.put(DOING, RowTag::Window, table, key, |out| encode_window_row(row, out))?;
             }
             Place::Era(era) => stubs.entry(era).or_default().push((key_hash(key), row.stub())),
@@ -95,7 +100,7 @@ fn take(
     txn: &WriteTransaction,
     table: WindowTable,
     most: usize,
-) -> Result<Vec<(Vec<u8>, Vec<u8>)>, CheckpointError> {
+) -> Result<Vec<Stored>, CheckpointError> {
     let mut rows = open(writer, txn, table)?;
     let mut taken = Vec::new();
     {

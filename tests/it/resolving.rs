@@ -106,7 +106,7 @@ fn nothing_is_unknown_after_an_opening() {
         let engine = open(&disk);
         engine.commit(add("before")).unwrap().committed().unwrap();
         // The power fails between the write and its sync.
-        disk.crash_at(disk.io_count() + 1);
+        disk.crash_at(disk.io_count() + 2);
         let error = engine.commit(add("lost?")).unwrap_err();
         assert_eq!((error.kind(), error.retry()), (ErrorKind::Indeterminate, Retry::Resolve));
         assert_eq!(engine.resolve(&key("lost?")).unwrap_err().kind(), ErrorKind::Indeterminate);

@@ -103,6 +103,7 @@ pub(super) fn open(disk: &SimDisk, life: u64) -> Result<Engine, Error> {
     let clock = SimClock::new(1_700_000_000_000_000_000, 1_000);
     clock.advance(Duration::from_secs(life * 60));
     Engine::builder()
+        .accept_clock_jump(true)
         .background(Background::Manual)
         .segment_bytes(0)
         .memtable_limit_bytes(0)

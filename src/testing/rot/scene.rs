@@ -148,6 +148,7 @@ pub(super) fn open(disk: &SimDisk, seed: u64, life: u64) -> Result<Engine, Error
     let clock = SimClock::new(1_700_000_000_000_000_000, 1_000);
     clock.advance(Duration::from_secs(life * 60));
     Engine::builder()
+        .accept_clock_jump(true)
         .background(Background::Manual)
         .segment_bytes(64 << 10)
         .memtable_limit_bytes(16 << 20)

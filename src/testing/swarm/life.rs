@@ -187,6 +187,9 @@ impl Run {
 
     fn open_engine(&self, disk: &SimDisk, entropy: &SimEntropy) -> Result<Engine, Error> {
         Engine::builder()
+            .accept_clock_jump(true)
+            .remember_outcomes_for(std::time::Duration::MAX)
+            .remember_keys_for(std::time::Duration::MAX)
             .background(Background::Manual)
             .segment_bytes(64 << 10)
             .log_limit_bytes(self.plan.log_limit_bytes)

@@ -78,6 +78,7 @@ fn is_vouched(log: &Log, known: &Known, x: u64) -> bool {
     known.checkpoint_g >= x
         || known.clean.is_some_and(|clean| clean.g >= x)
         || log.groups.iter().any(vouches)
+        || log.torn.iter().any(|header| header.durable_g >= x)
 }
 
 /// Whether the bytes of a group are those that were written.

@@ -10,6 +10,7 @@ use super::{
 use crate::{
     disk::SimDisk,
     format::{
+        BLOCK,
         clean::Clean,
         group::{GroupHeader, HEADER},
         identity::Identity,
@@ -29,6 +30,8 @@ pub(in super::super) struct Log {
     pub uuid: u128,
     pub numbers: Vec<u64>,
     pub groups: Vec<Given>,
+    /// The headers of groups behind those that never became whole: each says what was durable when it was written.
+    pub torn: Vec<GroupHeader>,
 }
 
 impl Log {
@@ -40,11 +43,11 @@ impl Log {
 
     fn read(subject: &Subject) -> Self {
         let Ok(identity) = subject.disk.read_file(names::IDENTITY) else {
-            return Self { uuid: 0, numbers: Vec::new(), groups: Vec::new() };
+            return Self { uuid: 0, numbers: Vec::new(), groups: Vec::new(), torn: Vec::new() };
         };
         let uuid = Identity::decode(&identity).expect("nothing damaged it").uuid;
         let numbers = segments::list(&subject.disk).expect("it was made").named;
-        let mut log = Self { uuid, numbers, groups: Vec::new() };
+        let mut log = Self { uuid, numbers, groups: Vec::new(), torn: Vec::new() };
         let segments = log.open(&subject.disk).expect("nothing damaged them");
         // As if the checkpoint had been made right before the oldest segment.
         let mut link = vec![0; HEADER];
@@ -56,6 +59,7 @@ impl Log {
         let known = Known { checkpoint_g, checkpoint_chain, clean: None };
         let (groups, answer) = look(&segments, &known);
         answer.expect("nothing damaged it");
+        log.torn = groups.last().map_or_else(Vec::new, |last| torn(&segments, last));
         log.groups = groups;
         log
     }
@@ -83,4 +87,16 @@ impl Log {
         });
         Known { checkpoint_g, checkpoint_chain: self.chain(checkpoint_g), clean }
     }
+}
+
+/// The headers behind the last whole group.
+fn torn(segments: &BTreeMap<u64, Segment>, last: &Given) -> Vec<GroupHeader> {
+    let segment = &segments[&last.position.segment];
+    let offsets = (last.position.end..segment.header.bytes).step_by(BLOCK as usize);
+    let header = |offset| {
+        let mut bytes = vec![0; HEADER];
+        segment.file.read_exact_at(offset, &mut bytes).expect("a segment is whole blocks");
+        GroupHeader::decode(segment.header.nonce, &bytes)
+    };
+    offsets.filter_map(header).collect()
 }
