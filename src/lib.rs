@@ -23,13 +23,13 @@ pub mod testing;
 
 pub use admission::{Differs, keyspaces::Difference, shape::ShapeError};
 pub use base::{
-    Bytes, Epoch, Expect, IdempotencyKey, KeyspaceIdentity, LimitError, LogTime, Never, SeqNo,
-    Version, limits,
+    Bytes, Epoch, Expect, IdempotencyKey, KeyspaceIdentity, LimitError, LogTime, Never,
+    OutcomeClass, SeqNo, Version, limits,
 };
 pub use codec::{AsKey, Codec, CodecError, Key, KeyRange, Keyspace, Prefix, Shape};
 pub use engine::{
-    Abort, Background, Builder, ChainHead, Conflict, Engine, Error, ErrorKind, Found, Iter,
-    OutOfBounds, Outcome, Receipt, Record, Rejection, Request, Retry, Snapshot, Ticket,
-    Transaction, Unmet,
+    Abort, Background, Builder, ChainHead, CloseMark, CloseReport, Closed, Conflict, Engine, Error,
+    ErrorKind, Found, Iter, OnDuplicate, OutOfBounds, Outcome, QueueReport, Receipt, Record,
+    Rejection, Request, Retry, Snapshot, Ticket, Transaction, Unmet,
 };
 pub use recovery::{Phases, RecoveryReport, TornTail, Verdict};

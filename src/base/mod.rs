@@ -8,6 +8,7 @@ mod ids;
 mod keyspace;
 pub mod limits;
 mod never;
+mod outcome_class;
 mod request;
 mod row;
 pub mod sync;
@@ -19,6 +20,7 @@ pub use ids::{Epoch, KeyspaceId, LogTime, SeqNo, Version};
 pub use keyspace::{KeyspaceDefinition, KeyspaceIdentity};
 pub use limits::LimitError;
 pub use never::Never;
+pub use outcome_class::OutcomeClass;
 pub use request::{Action, Entry, KeyspaceRef, Operation, Read, RequestData, Verdict};
 pub use row::{
     Fingerprint, Outcome as StoredOutcome, Rejection as StoredRejection, Row, WindowRow,

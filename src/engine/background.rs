@@ -19,7 +19,7 @@ use crate::{
     format::{VERSION, names},
     state::{digest, memtable::Memtable},
 };
-use std::{io, sync::Arc};
+use std::{io, mem, sync::Arc};
 
 /// How background work is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,7 +72,7 @@ impl Wakes {
             if state.stop {
                 return false;
             }
-            if std::mem::take(wanted(&mut state)) {
+            if mem::take(wanted(&mut state)) {
                 return true;
             }
             condvar.wait(&mut state);
@@ -133,10 +133,15 @@ impl Core {
         if self.checkpoint_step()? {
             return Ok(true);
         }
-        if !self.sequencer.lock().wants_spare() {
-            return Ok(false);
-        }
-        self.ensure_spare(0).inspect_err(|_| {
+        let wanted = {
+            let mut sequencer = self.sequencer.lock();
+            let wanted = mem::take(&mut sequencer.wanted.room);
+            if wanted == 0 && !sequencer.wants_spare() {
+                return Ok(false);
+            }
+            wanted
+        };
+        self.ensure_spare(wanted).inspect_err(|_| {
             // Whoever needs one tries again; until then there is no point in it.
             self.sequencer.lock().low_room = 0;
         })

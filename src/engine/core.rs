@@ -4,6 +4,7 @@ use super::{
     builder::Options,
     error::Error,
     live::Live,
+    owner::Owner,
     sequencer::{FrozenPoint, Parked, Poison, Sequencer},
 };
 use crate::{
@@ -25,6 +26,7 @@ use std::sync::Arc;
 
 /// Locks are taken in the order of these fields.
 pub(super) struct Core {
+    pub owner: Owner,
     pub options: Options,
     pub machine: Machine,
     pub source: Source,
@@ -69,9 +71,9 @@ impl Core {
         let (registry, settled) = (fold.registry.clone(), fold.settled.clone());
         let applied_g = reader.meta().applied_g;
         let log_bytes = report.bytes_scanned;
-        let sequencer =
-            Sequencer::new(fold, reader, next_seq, &writer, log_bytes, options.segment_bytes);
+        let sequencer = Sequencer::new(fold, reader, next_seq, &writer, log_bytes, &options);
         Self {
+            owner: Owner::here(),
             options,
             machine,
             source,
@@ -101,6 +103,8 @@ impl Core {
     /// that ends the writes. For callers who hold none of the locks.
     pub(super) fn checkpoint_error(&self, error: CheckpointError) -> Error {
         match error {
+            // There redb's memory is as it was, and its file goes on.
+            _ if self.owner.is_elsewhere() => Error::Forked { what: "reading" },
             _ if self.stopped.load(Ordering::Acquire) => Error::Closed,
             CheckpointError::Io(source) => {
                 self.stop_writes(format!("reading the checkpoint failed: {source}"))

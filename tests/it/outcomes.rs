@@ -466,7 +466,7 @@ fn the_engine_is_not_called_from_inside_an_update() {
         ("submit", |e| e.submit(Request::unkeyed().add(&SUMS, &1, 1, 0..=9)).wait().map(drop)),
         ("update", |e| e.update(key("in"), &1, |_| Ok::<_, Abort>(())).map(drop)),
         ("checkpoint", Engine::checkpoint),
-        ("close", |e| e.clone().close()),
+        ("close", |e| e.clone().close().map(drop)),
     ];
     for (name, call) in calls {
         let error = engine.update(key("out"), &1, |_| Ok::<_, Abort>(call(engine)?)).unwrap_err();
