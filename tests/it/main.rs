@@ -7,11 +7,13 @@ mod canaries;
 mod crash;
 mod damage;
 mod directories;
+mod ending;
 mod failure;
 mod faults;
 mod fuzz;
 mod golden;
 mod hunts;
+mod joining;
 mod kills;
 mod layers;
 mod linearizable;
@@ -19,6 +21,7 @@ mod log;
 #[cfg(target_os = "linux")]
 mod memory;
 mod outcomes;
+mod pressure;
 mod reads;
 #[cfg(steadfast_shuttle)]
 mod schedules;
