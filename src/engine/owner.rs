@@ -36,3 +36,7 @@ impl Owner {
         self.0.store(std::process::id() ^ u32::from(elsewhere), Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+#[path = "owner_tests.rs"]
+mod tests;
