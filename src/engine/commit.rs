@@ -332,10 +332,8 @@ impl Core {
         let pending = &sequencer.pending;
         sequencer.led =
             pending.entries > 0 && pending.parked.iter().any(|parked| parked.slot.promote());
-        if !sequencer.led {
-            if sequencer.pending.entries > 0 {
-                self.wakes.committer();
-            }
+        if !sequencer.led && sequencer.pending.entries > 0 {
+            self.wakes.committer();
         }
         // The queue is shorter now; and those who wait for a group to be written may have to write it themselves.
         self.room.notify_all();
