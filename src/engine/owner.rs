@@ -4,8 +4,8 @@
 //! locked there for ever, and what it wrote would meet what the parent writes. So a child is refused whatever writes or
 //! waits, and when it drops a handle, what that holds is left alone: nothing is locked, joined, written or unlocked.
 //!
-//! Asking the system who one is takes about a hundred nanoseconds: little beside a write, and much beside a read from
-//! memory. So reads are not refused; one that fails is told the reason.
+//! Asking the system who one is takes about fifty nanoseconds: little beside a write, and a third of a read from memory. So
+//! reads are not refused; one that fails is told the reason.
 
 use super::error::Error;
 use crate::base::sync::atomic::{AtomicU32, Ordering};

@@ -202,7 +202,8 @@ impl<T> Request<T> {
     /// of what the key stands for.
     ///
     /// The wait for room ends at the deadline; a read of the checkpoint's file on the way is not cut short. A key that was
-    /// decided before gets its outcome all the same. Once the request has its place, the deadline means nothing: it is
+    /// decided before gets its outcome all the same, also while that is on its way to the disk, if the queue has a place to
+    /// wait for it in. Once the request has its place, the deadline means nothing: it is
     /// carried out, and its outcome given when it is durable.
     ///
     /// ```
