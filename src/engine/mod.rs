@@ -164,7 +164,7 @@ impl Engine {
 
     /// Hands a request in without waiting for its outcome: a thread of the engine writes and syncs. Blocks only while
     /// too much is waiting already ([`Builder::queue_limit_bytes`]), and for what a [`commit`](Self::commit) may have to do before it: reading the
-    /// checkpoint's file, preparing a segment.
+    /// checkpoint's file, preparing a segment. From within a waker it also writes and syncs where it would wait for that.
     ///
     /// The ticket gives what [`commit`](Self::commit) would, errors included. Requests are carried out in the order in
     /// which one thread hands them in, whether or not anyone waits for their tickets.

@@ -5,6 +5,7 @@ use super::{
     core::Core,
     error::Error,
     pressure::{Patience, Terms},
+    reentrancy,
     sequencer::Sequencer,
 };
 use crate::{
@@ -130,7 +131,8 @@ impl Core {
     pub(super) fn wait_for_group(&self, mut sequencer: MutexGuard<'_, Sequencer>, terms: &Terms) {
         if sequencer.led {
             self.wait_for_room(&mut sequencer, terms);
-        } else if terms.leads() || !self.options.threads {
+        } else if terms.leads() || !self.options.threads || reentrancy::in_waker() {
+            // A waker may be running on the very thread that would have to.
             sequencer.led = true;
             drop(sequencer);
             self.lead();

@@ -319,6 +319,46 @@ fn who_is_not_to_wait_is_told_of_a_full_disk_and_of_a_failed_one() {
     assert!(committed(engine.try_submit(add("a")).unwrap().wait()).replayed);
 }
 
+/// Hands in more than the queue holds, on the thread that would have to write it.
+struct Greedy {
+    engine: Engine,
+    done: AtomicBool,
+}
+
+impl Wake for Greedy {
+    fn wake(self: Arc<Self>) {
+        (0..20).for_each(|n| drop(self.engine.submit(add(&format!("from within {n}")))));
+        self.done.store(true, Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn a_waker_that_fills_the_queue_hangs_nobody() {
+    in_time(|| {
+        let (disk, hold) = held(&SimDisk::new());
+        let engine = builder(&clock()).queue_limit_requests(3).open_on(disk).unwrap();
+        assert_healthy(&engine);
+        hold.set(Stage::Armed);
+        // Nobody waits but a future.
+        let mut ticket = engine.submit(add("a"));
+        let greedy = Arc::new(Greedy { engine: engine.clone(), done: AtomicBool::new(false) });
+        let waker = Waker::from(greedy.clone());
+        hold.await_stage(&Stage::Waiting);
+        assert!(Pin::new(&mut ticket).poll(&mut Context::from_waker(&waker)).is_pending());
+        hold.set(Stage::GoingOn);
+        while !greedy.done.load(Ordering::SeqCst) {
+            thread::yield_now();
+        }
+        committed(ticket.wait());
+        committed(engine.commit(add("last")));
+        for n in 0..20 {
+            assert_eq!(sum(&engine, &format!("from within {n}")), 1);
+        }
+        assert!(engine.queue().most_requests <= 3);
+        engine.close().unwrap();
+    });
+}
+
 /// With threads, those who were turned away get in by and by without anybody waiting.
 #[test]
 fn who_comes_again_gets_in() {
