@@ -4,13 +4,14 @@
 //!
 //! 1. shape and limits: before this module, where no state is needed ([`shape`])
 //! 2. window: what is remembered under the key, the fingerprint first; where nothing is, whether it may have been forgotten
-//! 3. mode: whether the engine takes writes at all, and has room to remember one more outcome
-//! 4. keyspaces are what the caller thinks they are; no version comes from the future
-//! 5. what `update` read is still so; no expected version is stale: else a [`Conflict`], which is not remembered
-//! 6. `Absent` and `Present`, operation by operation
-//! 7. additions stay within their bounds, operation by operation
+//! 3. deadline: whether it has passed
+//! 4. mode: whether the engine takes writes at all, and has room to remember one more outcome
+//! 5. keyspaces are what the caller thinks they are; no version comes from the future
+//! 6. what `update` read is still so; no expected version is stale: else a [`Conflict`], which is not remembered
+//! 7. `Absent` and `Present`, operation by operation
+//! 8. additions stay within their bounds, operation by operation
 //!
-//! From 6 on a refusal is remembered like a commit: asked again later, the request could fare otherwise.
+//! From 7 on a refusal is remembered like a commit: asked again later, the request could fare otherwise.
 
 pub(crate) mod keyspaces;
 pub(crate) mod shape;
@@ -51,6 +52,8 @@ pub(crate) struct At {
     pub next: SeqNo,
     pub time: LogTime,
     pub writable: bool,
+    /// Whether the request's deadline has passed.
+    pub late: bool,
     pub policy: Policy,
 }
 
@@ -118,6 +121,8 @@ pub(crate) enum Refusal {
     KeyAhead { made: LogTime, now: LogTime },
     /// The key does not say when it was made.
     KeyUntimed,
+    /// The request's deadline has passed.
+    DeadlineExceeded,
     /// There is no room to remember one more outcome.
     Limit(LimitError),
     /// The engine takes no writes.
@@ -162,6 +167,9 @@ pub(crate) fn admit<V: View>(request: RequestData, view: &V, at: At) -> Decision
         if let Some(refusal) = check_age(key, view.control(), &at) {
             return Decision::Refused(refusal);
         }
+    }
+    if at.late {
+        return Decision::Refused(Refusal::DeadlineExceeded);
     }
     if let Some(refusal) = check_mode(&request, view, &at) {
         return Decision::Refused(refusal);

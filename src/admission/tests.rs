@@ -67,7 +67,14 @@ impl State {
             scope_limit: u64::MAX,
             time_ordered: false,
         };
-        At { applied, next, time: LogTime::new(1000 + self.applied), writable: true, policy }
+        At {
+            applied,
+            next,
+            time: LogTime::new(1000 + self.applied),
+            writable: true,
+            late: false,
+            policy,
+        }
     }
 
     /// Decides, and applies what is to go into the log.

@@ -2,7 +2,7 @@
 
 use super::{Bytes, LogTime, SeqNo, Version};
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 /// A record as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,6 +77,16 @@ pub enum OutcomeClass {
     Rejected = 2,
     /// It never came, and its key was fenced.
     Fenced = 3,
+}
+
+impl fmt::Display for OutcomeClass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Committed => "committed",
+            Self::Rejected => "rejected",
+            Self::Fenced => "fenced",
+        })
+    }
 }
 
 /// What is left of a remembered outcome after a while: enough to never carry a request out again.

@@ -20,7 +20,7 @@ use crate::{
     format::{VERSION, names},
     state::{digest, memtable::Memtable},
 };
-use std::{io, sync::Arc};
+use std::{io, mem, sync::Arc};
 
 /// How background work is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,7 +73,7 @@ impl Wakes {
             if state.stop {
                 return false;
             }
-            if std::mem::take(wanted(&mut state)) {
+            if mem::take(wanted(&mut state)) {
                 return true;
             }
             condvar.wait(&mut state);
@@ -134,10 +134,13 @@ impl Core {
         if self.checkpoint_step()? {
             return Ok(true);
         }
-        if !self.sequencer.lock().wants_spare() {
-            return self.refill_step();
-        }
-        self.ensure_spare(0).inspect_err(|_| {
+        let wanted = {
+            let mut sequencer = self.sequencer.lock();
+            let wanted = mem::take(&mut sequencer.wanted.room);
+            (wanted > 0 || sequencer.wants_spare()).then_some(wanted)
+        };
+        let Some(wanted) = wanted else { return self.refill_step() };
+        self.ensure_spare(wanted).inspect_err(|_| {
             // Whoever needs one tries again; until then there is no point in it.
             self.sequencer.lock().low_room = 0;
         })

@@ -1,8 +1,9 @@
 //! How an engine is set up.
 
-use super::{Background, Engine, error::Error};
+use super::{Background, Engine, error::Error, pressure::Load};
 use crate::{
     admission::Policy,
+    base::limits::GROUP_BYTES,
     disk::{Clock, Disk, Entropy, MemoryDisk, RealDisk, SystemClock, SystemEntropy},
     recovery::Machine,
     state::control::Retention,
@@ -24,17 +25,24 @@ pub(super) struct Options {
     pub log_limit_bytes: u64,
     pub checkpoint_cache_bytes: usize,
     pub segment_bytes: u64,
+    pub queue_limit: Load,
     pub threads: bool,
     pub filter_limit_bytes: usize,
     pub policy: Policy,
     pub accept_clock_jump: bool,
 }
 
+/// How many requests may wait for the disk, where nothing else was chosen.
+const QUEUE_REQUESTS: usize = 16 << 10;
+/// No more bytes may wait for the disk: a group on its way and one being filled.
+const QUEUE_BYTES_MAX: usize = 2 * GROUP_BYTES;
+
 /// Sets an engine up. Numbers outside of their limits are taken as the nearest one inside.
 ///
-/// The memory an engine takes follows from these: twice the memtable, the cache, two groups of the log (each up to a
-/// sixteenth of the memtable and 8 MiB), whatever versions of records live snapshots keep, two to four bytes for each
-/// key that the checkpoint remembers (within [`key_filter_bytes`](Self::key_filter_bytes)), and four to eight bytes for each 4 KiB of the checkpoint's file.
+/// The memory an engine takes follows from these: twice the memtable, the cache, twice the queue (a group of the log is
+/// up to a sixteenth of the memtable and 8 MiB), whatever versions of records live snapshots keep, two to four bytes for each
+/// key that the checkpoint remembers (within [`key_filter_bytes`](Self::key_filter_bytes)), and four to eight bytes for each
+/// 4 KiB of the checkpoint's file.
 ///
 /// ```no_run
 /// let engine = steadfast::Engine::builder()
@@ -59,6 +67,7 @@ impl Builder {
                 log_limit_bytes: 512 << 20,
                 checkpoint_cache_bytes: 64 << 20,
                 segment_bytes: 64 << 20,
+                queue_limit: Load { requests: QUEUE_REQUESTS, bytes: QUEUE_BYTES_MAX },
                 threads: true,
                 filter_limit_bytes: 64 << 20,
                 policy: Policy {
@@ -158,6 +167,22 @@ impl Builder {
     /// yes when the database has rested for so long.
     pub fn accept_clock_jump(mut self, accepted: bool) -> Self {
         self.options.accept_clock_jump = accepted;
+        self
+    }
+
+    /// How many bytes may wait for the disk: of requests that were handed in and are not answered yet, of their answers,
+    /// and 512 for each. While there is no room for one more, [`Engine::commit`] and [`Engine::submit`] wait, and
+    /// [`Engine::try_submit`] gives [`Error::Overloaded`]. What is alone is let in whatever its length, and so is one answer
+    /// that quotes what is stored, such as the record of a conflict (up to 1 MiB). Default and most 16 MiB, at least 64 KiB.
+    pub fn queue_limit_bytes(mut self, bytes: usize) -> Self {
+        self.options.queue_limit.bytes = bytes.clamp(64 << 10, QUEUE_BYTES_MAX);
+        self
+    }
+
+    /// How many requests may wait for the disk, retries and refusals too; otherwise as
+    /// [`queue_limit_bytes`](Self::queue_limit_bytes). Default 16,384, 1 to 1,048,576.
+    pub fn queue_limit_requests(mut self, requests: usize) -> Self {
+        self.options.queue_limit.requests = requests.clamp(1, 1 << 20);
         self
     }
 

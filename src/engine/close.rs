@@ -1,6 +1,12 @@
 //! The end of an engine.
 
-use super::{background, core::Core, error::Error, reentrancy};
+use super::{
+    ChainHead, background,
+    close_report::{CloseMark, CloseReport, Closed},
+    core::Core,
+    error::Error,
+    reentrancy,
+};
 use crate::{
     base::sync::{
         Mutex, ReentrantMutex,
@@ -15,9 +21,16 @@ use std::{io, mem, sync::Arc};
 /// What the clones of an engine share; closes it when the last is dropped.
 pub(super) struct Handle {
     pub core: Arc<Core>,
-    /// Held by the call that closes, to its end, and whether there was one. A waker may close from within.
-    closing: ReentrantMutex<AtomicBool>,
+    /// Held by the call that closes, to its end. A waker may close from within.
+    closing: ReentrantMutex<Closing>,
     threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+/// Whether a call has begun to close, and what came of it.
+#[derive(Default)]
+struct Closing {
+    begun: AtomicBool,
+    report: Mutex<Option<CloseReport>>,
 }
 
 impl Handle {
@@ -30,14 +43,15 @@ impl Handle {
         } else {
             Vec::new()
         };
-        let closing = ReentrantMutex::new(AtomicBool::new(false));
+        let closing = ReentrantMutex::new(Closing::default());
         Ok(Self { core, closing, threads: Mutex::new(threads) })
     }
 
     /// Closes the engine once; later calls wait for the first, but for those that can't. Whoever has `closing` waits for
     /// others: for those who lead, and for the engine's threads. So a waker, which any of these may be running, never
     /// waits for `closing`, and leaves the rest to whoever has it.
-    pub(super) fn close(&self) -> Result<(), Error> {
+    pub(super) fn close(&self) -> Result<CloseReport, Error> {
+        self.core.owner.check("close")?;
         // First, so that also a call that leaves the rest to another one returns when nothing more is taken in.
         self.core.sequencer.lock().closed = true;
         // Those who wait for room would wait for ever.
@@ -45,18 +59,27 @@ impl Handle {
         let in_waker = reentrancy::in_waker();
         let closing = if in_waker { self.closing.try_lock() } else { Some(self.closing.lock()) };
         match closing {
-            None => Ok(()),
-            Some(begun) if !begun.swap(true, Ordering::Relaxed) => self.close_first(),
-            Some(_) => {
+            None => Ok(self.core.report(Closed::Meanwhile, CloseMark::Missing)),
+            Some(closing) if !closing.begun.swap(true, Ordering::Relaxed) => {
+                let closed = self.close_first();
+                let mark = closed.as_ref().map_or(CloseMark::Missing, |mark| *mark);
+                let report = self.core.report(Closed::Now, mark);
+                *closing.report.lock() = Some(report.clone());
+                closed.map(|_| report)
+            }
+            Some(closing) => {
                 if !in_waker {
                     self.join();
                 }
-                Ok(())
+                let before = closing.report.lock().clone();
+                let before = before.map(|report| CloseReport { closed: Closed::Before, ..report });
+                Ok(before
+                    .unwrap_or_else(|| self.core.report(Closed::Meanwhile, CloseMark::Missing)))
             }
         }
     }
 
-    fn close_first(&self) -> Result<(), Error> {
+    fn close_first(&self) -> Result<CloseMark, Error> {
         let settled = self.core.settle();
         self.core.wakes.stop();
         self.join();
@@ -81,13 +104,33 @@ impl Handle {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        let _ = self.close();
+        if self.core.owner.is_elsewhere() {
+            // What the last handle in a forked child lets go of writes, unlocks or waits when it is dropped.
+            mem::forget(self.core.clone());
+            mem::forget(mem::take(self.threads.get_mut()));
+        } else {
+            let _ = self.close();
+        }
     }
 }
 
 impl Core {
+    /// What a closing comes to.
+    fn report(&self, closed: Closed, mark: CloseMark) -> CloseReport {
+        let sequencer = self.sequencer.lock();
+        let head = sequencer.head;
+        let known = mark != CloseMark::Missing && sequencer.fold.applied == sequencer.durable;
+        CloseReport {
+            closed,
+            durable_seq: sequencer.durable,
+            chain_head: ChainHead { group: head.g, digest: head.chain },
+            state_digest: known.then(|| format!("{:032x}", sequencer.fold.digest.0)),
+            mark,
+        }
+    }
+
     /// Closes the files.
-    fn finish(&self) -> Result<(), Error> {
+    fn finish(&self) -> Result<CloseMark, Error> {
         let checkpoint = self.checkpoint.lock().take();
         let poison = self.sequencer.lock().poison.clone();
         self.stopped.store(true, Ordering::Release);
@@ -110,7 +153,7 @@ impl Core {
         drop(self.writer.lock());
         let marked = match poison {
             Some(poison) => Err(Self::poisoned(&poison)),
-            None if closed.is_err() => Ok(()),
+            None if closed.is_err() => Ok(CloseMark::Missing),
             None => self.leave_mark().map_err(io("marking the log as closed")),
         };
         *self.lock.lock() = None;
@@ -124,10 +167,13 @@ impl Core {
         marked
     }
 
-    fn leave_mark(&self) -> io::Result<()> {
+    fn leave_mark(&self) -> io::Result<CloseMark> {
         if let Some(spare) = self.sequencer.lock().spare.take() {
             self.machine.disk.remove(&names::spare(spare.number()))?;
         }
-        self.writer.lock().mark_clean(self.source.uuid)
+        let mut writer = self.writer.lock();
+        let kept = writer.is_marked_clean();
+        writer.mark_clean(self.source.uuid)?;
+        Ok(if kept { CloseMark::Kept } else { CloseMark::Left })
     }
 }

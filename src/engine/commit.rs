@@ -20,6 +20,7 @@ use super::{
     error::Error,
     outcome::Answer,
     preread::{Newest, Preread},
+    pressure::{Load, OnDuplicate, Patience, Terms},
     room,
     sequencer::{About, Parked, Sequencer, Taken},
     slot::{Slot, Woken},
@@ -50,8 +51,8 @@ pub(super) enum Offered {
 
 impl Core {
     /// Sequences a request and blocks until its answer is durable.
-    pub(super) fn commit(&self, request: RequestData) -> Result<Answer, Error> {
-        match self.offer(request, true)? {
+    pub(super) fn commit(&self, request: RequestData, terms: Terms) -> Result<Answer, Error> {
+        match self.offer(request, terms)? {
             Offered::Answered(answer) => answer,
             Offered::Parked { slot, leads } => self.await_reply(&slot, leads),
         }
@@ -74,38 +75,50 @@ impl Core {
         }
     }
 
-    /// Sequences a request. Blocks only for room; does no log I/O but for preparing a segment when none is ready.
-    pub(super) fn offer(&self, request: RequestData, blocking: bool) -> Result<Offered, Error> {
+    /// Sequences a request. Blocks only for room, and for that only a caller with the patience; does no log I/O but for
+    /// preparing a segment when none is ready.
+    pub(super) fn offer(&self, request: RequestData, terms: Terms) -> Result<Offered, Error> {
         let bytes = room::entry_bound(&request);
         loop {
             let preread =
                 Preread::load(self, &request).map_err(|error| self.checkpoint_error(error))?;
-            let mut sequencer = match self.room_for(bytes, blocking) {
+            let mut sequencer = match self.room_for(bytes, &terms) {
                 Ok(sequencer) => sequencer,
                 // What is remembered is told in every mode.
                 Err(error) if request.key.is_some() => {
-                    return self.look_up(&request, blocking)?.ok_or(error);
+                    return self.look_up(&request, &terms, false)?.ok_or(error);
                 }
                 Err(error) => return Err(error),
             };
-            if preread.holds_for(&sequencer) {
-                let (reply, about) = self.sequence(&mut sequencer, request, &preread);
-                return Ok(self.park(sequencer, reply, about, blocking));
+            if !preread.holds_for(&sequencer) {
+                continue;
             }
+            let before = sequencer.pending.bytes();
+            let (reply, about) = self.sequence(&mut sequencer, request, &preread, &terms);
+            let load = Load::of(sequencer.pending.bytes() - before, &reply);
+            return Ok(self.park(sequencer, reply, about, load, terms.patience));
         }
     }
 
-    /// What is remembered under a request's key, once that is durable.
+    /// What is remembered under a request's key, once that is durable; to who asks what the key stands for, also that nothing
+    /// is.
     pub(super) fn probe(&self, request: &RequestData) -> Result<Option<Answer>, Error> {
-        match self.look_up(request, true)? {
+        let asks = request.verdict == Verdict::Fence;
+        match self.look_up(request, &Terms::patient(), asks)? {
             None => Ok(None),
             Some(Offered::Answered(answer)) => answer.map(Some),
             Some(Offered::Parked { slot, leads }) => self.await_reply(&slot, leads).map(Some),
         }
     }
 
-    /// Looks for what is remembered under a request's key. The rest of the request is not looked at.
-    fn look_up(&self, request: &RequestData, blocking: bool) -> Result<Option<Offered>, Error> {
+    /// Looks for what is remembered under a request's key. The rest of the request is not looked at. What is not durable
+    /// is only told by waiting for it, so a caller who would have to wait for the place to wait in is told nothing.
+    fn look_up(
+        &self,
+        request: &RequestData,
+        terms: &Terms,
+        asks: bool,
+    ) -> Result<Option<Offered>, Error> {
         let (key, fingerprint) = request.key.as_ref().expect("a probe has a key");
         loop {
             let preread =
@@ -119,7 +132,6 @@ impl Core {
             }
             let newest = Newest { fold: &sequencer.fold, preread: &preread };
             let known = admission::View::window(&newest, key);
-            let asks = request.verdict == Verdict::Fence;
             if known.is_none() && !asks {
                 return Ok(None);
             }
@@ -127,26 +139,37 @@ impl Core {
                 return Err(error);
             }
             let about = known.as_ref().map_or(About::State, |known| About::Entry(known.seq()));
+            let undurable = known.as_ref().is_none_or(|known| known.seq() > sequencer.durable);
+            if undurable && !asks && sequencer.queue_full(0) {
+                if terms.patience == Patience::Never || terms.expired(&*self.machine.clock) {
+                    return Ok(None);
+                }
+                self.wait_for_group(sequencer, terms);
+                continue;
+            }
             let reply = match known {
-                Some(known) if !asks => match admission::recall(known, fingerprint) {
-                    Decision::Refused(refusal) => Err(refused(refusal, &sequencer)),
-                    Decision::Remembered(row) => Ok(remembered(&row)),
-                    other => unreachable!("{other:?} is not remembered"),
-                },
+                Some(known) if request.verdict != Verdict::Fence => {
+                    match admission::recall(known, fingerprint) {
+                        Decision::Refused(refusal) => Err(refused(refusal, &sequencer)),
+                        Decision::Remembered(row) => decided(&row, terms.on_duplicate),
+                        other => unreachable!("{other:?} is not remembered"),
+                    }
+                }
                 known => Ok(Answer::Known { known, horizon: sequencer.fold.control.horizon() }),
             };
-            return Ok(Some(self.park(sequencer, reply, about, blocking)));
+            let load = Load::of(0, &reply);
+            return Ok(Some(self.park(sequencer, reply, about, load, terms.patience)));
         }
     }
 
-    /// Parks a reply and blocks until it may be given.
+    /// Parks a reply and blocks until it may be given. It is the engine's own, so it has room in every queue.
     fn finish_reply(
         &self,
         sequencer: MutexGuard<'_, Sequencer>,
         reply: Result<Answer, Error>,
         about: About,
     ) -> Result<Answer, Error> {
-        match self.park(sequencer, reply, about, true) {
+        match self.park(sequencer, reply, about, Load::default(), Patience::Leads) {
             Offered::Answered(answer) => answer,
             Offered::Parked { slot, leads } => self.await_reply(&slot, leads),
         }
@@ -190,6 +213,7 @@ impl Core {
         sequencer: &mut Sequencer,
         request: RequestData,
         preread: &Preread,
+        terms: &Terms,
     ) -> (Result<Answer, Error>, About) {
         let time = self.log_time(sequencer);
         let newest = Newest { fold: &sequencer.fold, preread };
@@ -202,6 +226,7 @@ impl Core {
             time,
             writable: (sequencer.poison.is_none() || canary!(PoisonIgnored))
                 && sequencer.next_seq.get() < u64::MAX - SEQ_RESERVE,
+            late: terms.expired(&*self.machine.clock),
             policy: self.options.policy,
         };
         match admit(request, &newest, at) {
@@ -210,7 +235,7 @@ impl Core {
                 let answer = Answer::Remembered { outcome, seq, time, replayed: false };
                 (Ok(answer), About::Entry(seq))
             }
-            Decision::Remembered(row) => (Ok(remembered(&row)), About::Entry(row.seq)),
+            Decision::Remembered(row) => (decided(&row, terms.on_duplicate), About::Entry(row.seq)),
             Decision::Known(known) => {
                 let about = About::Entry(known.seq());
                 let horizon = sequencer.fold.control.horizon();
@@ -249,11 +274,13 @@ impl Core {
         mut sequencer: MutexGuard<'_, Sequencer>,
         reply: Result<Answer, Error>,
         about: About,
-        blocking: bool,
+        load: Load,
+        patience: Patience,
     ) -> Offered {
+        let blocking = patience == Patience::Leads;
         let slot = Slot::new(blocking);
         let parked = Parked { slot: slot.clone(), reply, about };
-        if let Some(parked) = sequencer.park(parked) {
+        if let Some(parked) = sequencer.park(parked, load) {
             return Offered::Answered(parked.reply);
         }
         let free = !sequencer.led && sequencer.pending.entries > 0;
@@ -280,7 +307,7 @@ impl Core {
         let mut writer = self.writer.lock();
         let mut sequencer = self.sequencer.lock();
         let freeze = self.wants_freeze(&sequencer);
-        let Some(mut taken) = sequencer.take(freeze) else {
+        let Some(mut taken) = sequencer.take(freeze, self.machine.clock.monotonic_nanos()) else {
             sequencer.led = false;
             return;
         };
@@ -299,6 +326,8 @@ impl Core {
         let mut sequencer = self.sequencer.lock();
         let in_flight =
             sequencer.in_flight.take().expect("the group that was written is in flight");
+        let now = self.machine.clock.monotonic_nanos();
+        sequencer.pressure.took(now.saturating_sub(in_flight.began));
         let woken = match result {
             Ok(position) => {
                 self.publish(&mut sequencer, in_flight.last_seq, &taken, position);
@@ -342,13 +371,11 @@ impl Core {
         let pending = &sequencer.pending;
         sequencer.led =
             pending.entries > 0 && pending.parked.iter().any(|parked| parked.slot.promote());
-        if !sequencer.led {
-            if sequencer.pending.entries > 0 {
-                self.wakes.committer();
-            }
-            // Those who wait for a group to be written may have to write it themselves.
-            self.room.notify_all();
+        if !sequencer.led && sequencer.pending.entries > 0 {
+            self.wakes.committer();
         }
+        // The queue is shorter now; and those who wait for a group to be written may have to write it themselves.
+        self.room.notify_all();
     }
 
     fn wants_freeze(&self, sequencer: &Sequencer) -> bool {
@@ -361,9 +388,16 @@ impl Core {
     }
 }
 
-fn remembered(row: &WindowRow) -> Answer {
-    let WindowRow { seq, time, outcome, .. } = row.clone();
-    Answer::Remembered { outcome, seq, time, replayed: true }
+/// The answer to a request that was decided before.
+fn decided(row: &WindowRow, on_duplicate: OnDuplicate) -> Result<Answer, Error> {
+    let WindowRow { seq, time, .. } = *row;
+    match on_duplicate {
+        OnDuplicate::Return => {
+            let outcome = row.outcome.clone();
+            Ok(Answer::Remembered { outcome, seq, time, replayed: true })
+        }
+        OnDuplicate::Reject => Err(Error::AlreadyDecided { class: row.outcome.class(), seq, time }),
+    }
 }
 
 /// After a failure the fold holds entries that may not be on the disk: what is remembered of them can't be told.
@@ -396,6 +430,7 @@ fn refused(refusal: Refusal, sequencer: &Sequencer) -> Error {
         Refusal::KeyExpired { made, horizon } => Error::KeyExpired { made, horizon },
         Refusal::KeyAhead { made, now } => Error::KeyAhead { made, now },
         Refusal::KeyUntimed => Error::KeyUntimed,
+        Refusal::DeadlineExceeded => Error::DeadlineExceeded,
         Refusal::Limit(limit) => Error::Limit(limit),
         Refusal::ReadOnly { reason } => Error::ReadOnly { reason: reason.into() },
         Refusal::NotWritable => {

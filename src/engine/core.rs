@@ -4,6 +4,7 @@ use super::{
     builder::Options,
     error::Error,
     live::Live,
+    owner::Owner,
     sequencer::{FrozenPoint, Parked, Poison, Sequencer},
     time::Timekeeper,
     window::Refill,
@@ -27,6 +28,7 @@ use std::sync::Arc;
 
 /// Locks are taken in the order of these fields.
 pub(super) struct Core {
+    pub owner: Owner,
     pub options: Options,
     pub machine: Machine,
     pub source: Source,
@@ -81,9 +83,9 @@ impl Core {
         let applied_g = reader.meta().applied_g;
         let log_bytes = report.bytes_scanned;
         let time = Timekeeper::new(&*machine.clock);
-        let sequencer =
-            Sequencer::new(fold, reader, next_seq, &writer, log_bytes, options.segment_bytes, time);
+        let sequencer = Sequencer::new(fold, reader, next_seq, &writer, log_bytes, &options, time);
         Self {
+            owner: Owner::here(),
             options,
             machine,
             source,
@@ -122,6 +124,8 @@ impl Core {
     /// that ends the writes. For callers who hold none of the locks.
     pub(super) fn checkpoint_error(&self, error: CheckpointError) -> Error {
         match error {
+            // There redb's memory is as it was, and its file goes on.
+            _ if self.owner.is_elsewhere() => Error::Forked { what: "reading" },
             _ if self.stopped.load(Ordering::Acquire) => Error::Closed,
             CheckpointError::Io(source) => {
                 self.stop_writes(format!("reading the checkpoint failed: {source}"))

@@ -7,7 +7,7 @@ use crate::{
     codec::CodecError,
     recovery::OpenError,
 };
-use std::{io, sync::Arc};
+use std::{io, sync::Arc, time::Duration};
 use thiserror::Error;
 
 /// What went wrong. Every message says what, where, and what to do next; none holds a key or a value.
@@ -16,7 +16,9 @@ use thiserror::Error;
 /// |---|---|---|
 /// | `Rejected`, from `Rejection` | refused | as the rejection says |
 /// | `KeyReused` | nothing | `Resolve` |
-/// | `AlreadyDecided` | was carried out or refused before | `Never`: read what came of it |
+/// | `AlreadyDecided` | nothing now: it was decided before | `Resolve` |
+/// | `Overloaded` | nothing | `SameKey`, after as long as it says |
+/// | `DeadlineExceeded` | nothing | `SameKey`, with another deadline |
 /// | `Fenced`, `KeyExpired` | nothing | `NewKey`, if it is still wanted |
 /// | `KeyAhead`, `KeyUntimed` | nothing | `NewKey` |
 /// | `ReadOnly` | nothing | `SameKey`, once it takes writes again |
@@ -27,6 +29,7 @@ use thiserror::Error;
 /// | `Poisoned` | nothing | `SameKey`, after opening again |
 /// | `Closed` | nothing | `SameKey`, after opening again |
 /// | `Panicked`, `Reentrant` | nothing | `Never`: change the program |
+/// | `Forked` | nothing in this process | `Never`: open a database in the process that uses it |
 /// | `Corruption`, `Io`, `SequenceExhausted` | nothing | `Never`: mend what is named first |
 /// | `Locked`, of an opening | - | `SameKey`, once the other one is closed |
 /// | `ClockJump`, of an opening | - | `Never`: set the clock, or accept it |
@@ -52,13 +55,14 @@ pub enum Error {
         /// In what the two differ.
         differs: Differs,
     },
-    /// The request was decided so long ago that only that is still known, or
-    /// [`OnDuplicate::Reject`](crate::OnDuplicate) asked for no more.
+    /// The idempotency key was decided before, and the outcome is not given: because the request asks to be told so
+    /// ([`OnDuplicate::Reject`](crate::OnDuplicate)), or because no more than this is remembered of it. Nothing was done
+    /// again. Told once the decision is durable.
     #[error(
-        "the request was decided before, as entry {seq}: {class:?}; it was not carried out again, and its outcome is not told"
+        "the idempotency key was decided before: {class}, as entry {seq}; nothing was done again: find out what came of it before using a new key"
     )]
     AlreadyDecided {
-        /// What was decided.
+        /// Which way it was decided.
         class: OutcomeClass,
         /// The entry that decided it.
         seq: SeqNo,
@@ -107,6 +111,19 @@ pub enum Error {
         /// Why.
         reason: Arc<str>,
     },
+    /// Too much waits for the disk, and the request was not to wait for its turn. Nothing was logged.
+    #[error(
+        "too much waits for the disk: try again in {} ms under the same key; nothing was logged", .retry_after.as_millis()
+    )]
+    Overloaded {
+        /// When there should be room, by how long the last groups took: 1 ms to 10 s.
+        retry_after: Duration,
+    },
+    /// The request's deadline passed before it had its place in the log. This delivery did nothing.
+    #[error(
+        "the deadline passed before the request had its place in the log: try again under the same key with more time; nothing was logged"
+    )]
+    DeadlineExceeded,
     /// The request is not well formed.
     #[error(transparent)]
     Shape(ShapeError),
@@ -193,6 +210,15 @@ pub enum Error {
         /// The call.
         what: &'static str,
     },
+    /// The engine was opened by another process, of which this one is a forked child. It has the engine's memory but not its
+    /// threads, and must not write where the parent does.
+    #[error(
+        "{what} was called in a forked child of the process that opened the engine: fork before opening it, or let the child execute another program, or open the directory in the child once the parent has closed it; nothing was changed"
+    )]
+    Forked {
+        /// The call.
+        what: &'static str,
+    },
     /// Somebody else has the directory open.
     #[error("{location} is open here or in another process: close it there first")]
     Locked {
@@ -271,7 +297,8 @@ pub enum Retry {
     /// The same key, with expectations refreshed.
     AfterRefresh,
     /// Find out what happened under the key first: after `Indeterminate` by opening the directory again and retrying the
-    /// very same request, after `KeyReused` by asking which request was meant.
+    /// very same request, after `KeyReused` by asking which request was meant, after `AlreadyDecided` by retrying the request
+    /// with [`OnDuplicate::Return`](crate::OnDuplicate), which gives the outcome as long as it is remembered.
     Resolve,
     /// Nothing: the request, the program or the directory must change.
     Never,
@@ -290,6 +317,8 @@ pub enum ErrorKind {
     KeyAhead,
     KeyUntimed,
     ReadOnly,
+    Overloaded,
+    DeadlineExceeded,
     Shape,
     Limit,
     Codec,
@@ -302,6 +331,7 @@ pub enum ErrorKind {
     Closed,
     Panicked,
     Reentrant,
+    Forked,
     Locked,
     NotADatabase,
     ClockJump,
@@ -324,6 +354,8 @@ impl Error {
             Self::KeyAhead { .. } => ErrorKind::KeyAhead,
             Self::KeyUntimed => ErrorKind::KeyUntimed,
             Self::ReadOnly { .. } => ErrorKind::ReadOnly,
+            Self::Overloaded { .. } => ErrorKind::Overloaded,
+            Self::DeadlineExceeded => ErrorKind::DeadlineExceeded,
             Self::Shape(_) => ErrorKind::Shape,
             Self::Limit(_) => ErrorKind::Limit,
             Self::Codec(_) => ErrorKind::Codec,
@@ -336,6 +368,7 @@ impl Error {
             Self::Closed => ErrorKind::Closed,
             Self::Panicked { .. } => ErrorKind::Panicked,
             Self::Reentrant { .. } => ErrorKind::Reentrant,
+            Self::Forked { .. } => ErrorKind::Forked,
             Self::Locked { .. } => ErrorKind::Locked,
             Self::NotADatabase { .. } => ErrorKind::NotADatabase,
             Self::ClockJump { .. } => ErrorKind::ClockJump,
@@ -351,8 +384,12 @@ impl Error {
     pub fn retry(&self) -> Retry {
         match self {
             Self::Rejected(rejection) => rejection.retry(),
-            Self::KeyReused { .. } | Self::Indeterminate { .. } => Retry::Resolve,
-            Self::NoSpace { .. }
+            Self::KeyReused { .. } | Self::AlreadyDecided { .. } | Self::Indeterminate { .. } => {
+                Retry::Resolve
+            }
+            Self::Overloaded { .. }
+            | Self::DeadlineExceeded
+            | Self::NoSpace { .. }
             | Self::Poisoned { .. }
             | Self::ReadOnly { .. }
             | Self::Closed

@@ -3,6 +3,7 @@
 mod background;
 mod builder;
 mod close;
+mod close_report;
 mod commit;
 mod core;
 mod error;
@@ -10,8 +11,10 @@ mod fingerprint;
 mod iter;
 mod live;
 mod outcome;
+mod owner;
 mod payload;
 mod preread;
+mod pressure;
 mod reentrancy;
 mod request;
 mod resolve;
@@ -26,9 +29,11 @@ mod window;
 
 pub use background::Background;
 pub use builder::Builder;
+pub use close_report::{CloseMark, CloseReport, Closed};
 pub use error::{Error, ErrorKind, Retry};
 pub use iter::Iter;
 pub use outcome::{Conflict, Found, OutOfBounds, Outcome, Receipt, Record, Rejection, Unmet};
+pub use pressure::{OnDuplicate, QueueReport};
 pub use request::Request;
 pub use resolve::{Encoded, KeyStatus};
 pub use snapshot::Snapshot;
@@ -45,6 +50,7 @@ use crate::{
 use builder::Options;
 use close::Handle;
 use commit::Offered;
+use pressure::Patience;
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
     fmt, io,
@@ -138,51 +144,98 @@ impl Engine {
 
     /// Carries a request out, or refuses it ([`Outcome::Rejected`]), and blocks until the answer is durable: one write
     /// and one sync, shared with everyone who commits at the same time. A retry under the same key gets the first
-    /// answer. May first read the checkpoint's file, prepare a segment of the log, or wait for a checkpoint to make room.
+    /// answer. May first read the checkpoint's file, prepare a segment of the log, wait for its turn in a full queue
+    /// ([`Builder::queue_limit_bytes`]), or wait for a checkpoint to make room.
     ///
     /// # Errors
     /// Nothing was logged:
     /// - [`Error::Shape`], [`Error::Limit`], [`Error::Codec`]: the request itself is wrong
     /// - [`Error::KeyReused`]: its key was used with another intent
+    /// - [`Error::AlreadyDecided`]: its key was decided before, and it asks to be told so ([`Request::on_duplicate`])
+    /// - [`Error::DeadlineExceeded`]: its deadline passed before its turn ([`Request::deadline_in`])
     /// - [`Error::KeyspaceMismatch`], [`Error::FutureVersion`], [`Error::NotANumber`]: it does not fit what is stored
     /// - [`Error::NoSpace`]: the disk has no room for another segment
     /// - [`Error::Io`]: preparing a segment failed
     /// - [`Error::Corruption`]: the checkpoint's file is damaged
     /// - [`Error::Poisoned`], [`Error::Closed`], [`Error::SequenceExhausted`]: the engine takes no more writes
     /// - [`Error::Reentrant`]: called from inside a closure given to [`update`](Self::update)
+    /// - [`Error::Forked`]: called in a forked child of the process that opened the engine
     ///
     /// Something may have been:
     /// - [`Error::Indeterminate`]: the write or the sync failed. The next opening decides, and a retry under the same key
     ///   tells
     /// - [`Error::Codec`] on a retry: the request was decided before, but its result is not a `T`
     pub fn commit<T>(&self, request: Request<T>) -> Result<Outcome<T>, Error> {
-        reentrancy::check("commit")?;
+        self.enter("commit")?;
+        let terms = request.terms(Patience::Leads, &*self.core().machine.clock);
         let request::Prepared { data, decode } = request.prepare()?;
-        self.core().commit(data)?.decode(decode, no_rejection)
+        self.core().commit(data, terms)?.decode(decode, no_rejection)
     }
 
     /// Hands a request in without waiting for its outcome: a thread of the engine writes and syncs. Blocks only while
-    /// too much is waiting already, and for what a [`commit`](Self::commit) may have to do before it: reading the
-    /// checkpoint's file, preparing a segment.
+    /// too much is waiting already ([`Builder::queue_limit_bytes`]), and for what a [`commit`](Self::commit) may have to do before it: reading the
+    /// checkpoint's file, preparing a segment. From within a waker it also writes and syncs where it would wait for that.
     ///
     /// The ticket gives what [`commit`](Self::commit) would, errors included. Requests are carried out in the order in
     /// which one thread hands them in, whether or not anyone waits for their tickets.
     pub fn submit<T>(&self, request: Request<T>) -> Ticket<T> {
+        self.hand_in("submit", request, Patience::Waits).unwrap_or_else(|error| {
+            Ticket::answered(Err(error), |_| Err(CodecError::Untyped), no_rejection)
+        })
+    }
+
+    /// As [`submit`](Self::submit), but never waits for others: where that would wait, this gives
+    /// [`Error::Overloaded`] at once, with a guess at when there will be room. It may read the checkpoint's file. A
+    /// request whose key was decided durably before gets its outcome all the same.
+    ///
+    /// The first request after an opening, or one that meets the end of a file of the log, can be turned away although
+    /// little waits: the next file is being prepared.
+    ///
+    /// ```
+    /// use steadfast::{Engine, Error, Expect, Keyspace, Request};
+    ///
+    /// const STOCK: Keyspace<u64, u32> = Keyspace::new("stock");
+    ///
+    /// let engine = Engine::builder().queue_limit_requests(100).in_memory()?;
+    /// let mut tickets = Vec::new();
+    /// for product in 0..1_000 {
+    ///     match engine.try_submit(Request::unkeyed().put(&STOCK, &product, &7, Expect::Any)) {
+    ///         Ok(ticket) => tickets.push(ticket),
+    ///         // A service would say "503, retry after".
+    ///         Err(Error::Overloaded { retry_after }) => assert!(retry_after.as_millis() > 0),
+    ///         Err(error) => return Err(error),
+    ///     }
+    ///     assert!(engine.queue().most_requests <= 100);
+    /// }
+    /// for ticket in tickets {
+    ///     ticket.wait()?.committed()?;
+    /// }
+    /// # Ok::<(), Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// It was not taken in, and nothing was logged: [`Error::Overloaded`], and those of [`commit`](Self::commit) that are
+    /// known at once. What is known later comes by the ticket.
+    pub fn try_submit<T>(&self, request: Request<T>) -> Result<Ticket<T>, Error> {
+        self.hand_in("try_submit", request, Patience::Never)
+    }
+
+    fn hand_in<T>(
+        &self,
+        what: &'static str,
+        request: Request<T>,
+        patience: Patience,
+    ) -> Result<Ticket<T>, Error> {
+        self.enter(what)?;
         let core = &self.0.core;
-        let prepared = reentrancy::check("submit").and_then(|()| request.prepare());
-        let request::Prepared { data, decode } = match prepared {
-            Ok(prepared) => prepared,
-            Err(error) => {
-                return Ticket::answered(Err(error), |_| Err(CodecError::Untyped), no_rejection);
-            }
-        };
-        match core.offer(data, false) {
-            Ok(Offered::Parked { slot, .. }) => {
+        let terms = request.terms(patience, &*core.machine.clock);
+        let request::Prepared { data, decode } = request.prepare()?;
+        Ok(match core.offer(data, terms)? {
+            Offered::Answered(answer) => Ticket::answered(answer, decode, no_rejection),
+            Offered::Parked { slot, .. } => {
                 Ticket::parked(core.clone(), slot, decode, no_rejection)
             }
-            Ok(Offered::Answered(answer)) => Ticket::answered(answer, decode, no_rejection),
-            Err(error) => Ticket::answered(Err(error), decode, no_rejection),
-        }
+        })
     }
 
     /// Runs `closure`, which reads and writes through a [`Transaction`], and commits what it wrote if all it read is
@@ -217,7 +270,7 @@ impl Engine {
     /// ```
     ///
     /// # Errors
-    /// As [`commit`](Self::commit); what the closure gave as [`Abort::Engine`]; [`Error::Panicked`] when it panicked.
+    /// As [`commit`](Self::commit), but for those of deadlines and duplicates; what the closure gave as [`Abort::Engine`]; [`Error::Panicked`] when it panicked.
     /// Nothing is logged or remembered for either of the last two.
     pub fn update<T, R>(
         &self,
@@ -229,7 +282,7 @@ impl Engine {
         T: Serialize + DeserializeOwned,
         R: Serialize + DeserializeOwned,
     {
-        reentrancy::check("update")?;
+        self.enter("update")?;
         update::update(self.core(), &key, intent, closure)
     }
 
@@ -334,6 +387,19 @@ impl Engine {
         ChainHead { group: head.g, digest: head.chain }
     }
 
+    /// What waits for the disk now, and the most that ever did.
+    ///
+    /// ```
+    /// let engine = steadfast::Engine::in_memory()?;
+    /// let queue = engine.queue();
+    /// assert_eq!((queue.requests, queue.most_requests, queue.limit_requests), (0, 0, 16_384));
+    /// # Ok::<(), steadfast::Error>(())
+    /// ```
+    #[must_use]
+    pub fn queue(&self) -> QueueReport {
+        self.core().sequencer.lock().queue()
+    }
+
     /// What the opening of this engine found, did and proved.
     #[must_use]
     pub fn recovery(&self) -> &RecoveryReport {
@@ -347,10 +413,10 @@ impl Engine {
     /// # Errors
     /// [`Error::Poisoned`] when this checkpoint could not be written, for want of space too, or an earlier write failed;
     /// [`Error::Corruption`] when the checkpoint's file is damaged; [`Error::Closed`]; [`Error::Reentrant`] from inside a
-    /// closure given to [`update`](Self::update). Nothing durable is lost by any of them.
+    /// closure given to [`update`](Self::update); [`Error::Forked`]. Nothing durable is lost by any of them.
     pub fn checkpoint(&self) -> Result<(), Error> {
         self.check_open()?;
-        reentrancy::check("checkpoint")?;
+        self.enter("checkpoint")?;
         self.core().checkpoint_now()
     }
 
@@ -361,42 +427,56 @@ impl Engine {
     #[cfg_attr(not(feature = "testing"), doc(hidden))]
     pub fn run_background_step(&self) -> Result<bool, Error> {
         self.check_open()?;
+        self.enter("run_background_step")?;
         self.core().background_step()
     }
 
     /// Closes the engine for all of its clones: waits until what was handed in is durable and a checkpoint under way is
     /// written, and leaves a mark that says where the log ended. Afterwards calls on clones give [`Error::Closed`], and
-    /// the directory can be opened again. Blocks and syncs. On an engine that is closed already it does nothing.
+    /// the directory can be opened again. Blocks and syncs. On an engine that is closed already it does nothing. What it
+    /// did, and where the log ended, is in the report.
     ///
     /// Dropping the last clone does the same as far as it can, and tells nobody when it can't. A [`Snapshot`] may be kept:
     /// what it needs from the checkpoint's file is refused from then on, as [`Error::Closed`].
     ///
     /// A call waits for one that is closing already, with one exception. The waker of a [`Ticket`] can run on a
-    /// thread that the other call waits for. There, a call gives `Ok(())` at once: nothing more is taken in, and the other
+    /// thread that the other call waits for. There, a call gives [`Closed::Meanwhile`] at once: nothing more is taken in, and the other
     /// call does the rest; the directory can be opened again once that one has returned. With no other call under way it
     /// does everything itself, but for waiting for the thread it is called on.
+    ///
+    /// # After a fork
+    /// An engine belongs to the process that opened it. A forked child is refused whatever writes or waits
+    /// ([`Error::Forked`]), closing too, and dropping the last handle in it does nothing at all: it leaks what the handle
+    /// held. A child must not read either; that is not refused, since asking which process this is would make reads a
+    /// third slower. What it reads is the state at the fork, or [`Error::Forked`], or it waits for ever for a lock that a thread of
+    /// the parent held just then. As long as a child lives that neither exits nor executes another program, the directory
+    /// stays locked even if the parent dies; not if the parent closes the engine.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().expect("a temporary directory");
     /// # let dir = dir.path();
-    /// use steadfast::{Engine, Error, Keyspace, Verdict};
+    /// use steadfast::{CloseMark, Engine, Error, Keyspace, Verdict};
     ///
     /// const STOCK: Keyspace<u64, u32> = Keyspace::new("stock");
     ///
     /// let engine = Engine::open(dir)?;
     /// let clone = engine.clone();
-    /// engine.close()?;
+    /// let report = engine.close()?;
+    /// assert_eq!(report.mark, CloseMark::Left);
+    /// println!("{report}");
     /// assert!(matches!(clone.get(&STOCK, &1), Err(Error::Closed)));
-    /// assert_eq!(Engine::open(dir)?.recovery().verdict, Verdict::Clean);
+    /// let engine = Engine::open(dir)?;
+    /// assert_eq!(engine.recovery().verdict, Verdict::Clean);
+    /// assert_eq!(Some(&engine.recovery().state_digest), report.state_digest.as_ref());
     /// # Ok::<(), Error>(())
     /// ```
     ///
     /// # Errors
     /// [`Error::Poisoned`] when an earlier write failed; [`Error::Io`] when the mark could not be left;
-    /// [`Error::Reentrant`] from inside a closure given to [`update`](Self::update). Nothing durable is lost by any of
-    /// them.
-    pub fn close(self) -> Result<(), Error> {
-        reentrancy::check("close")?;
+    /// [`Error::Reentrant`] from inside a closure given to [`update`](Self::update); [`Error::Forked`]. Nothing durable is
+    /// lost by any of them.
+    pub fn close(self) -> Result<CloseReport, Error> {
+        self.enter("close")?;
         self.0.close()
     }
 
@@ -413,6 +493,12 @@ impl Engine {
             return Ok(None);
         };
         view.row(core, id, &key, || core.durable())
+    }
+
+    /// For calls that write or wait: not from inside a closure, nor in a forked child.
+    fn enter(&self, what: &'static str) -> Result<(), Error> {
+        reentrancy::check(what)?;
+        self.core().owner.check(what)
     }
 
     fn check_open(&self) -> Result<(), Error> {

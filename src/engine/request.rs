@@ -1,13 +1,18 @@
 //! A request as the caller builds it.
 
-use super::{error::Error, fingerprint, payload};
+use super::{
+    error::Error,
+    fingerprint, payload,
+    pressure::{OnDuplicate, Patience, Terms},
+};
 use crate::{
     admission::shape::{ShapeError, check_request},
     base::{Action, Bytes, Expect, IdempotencyKey, Operation, RequestData, Verdict},
     codec::{AsKey, Codec, CodecError, Key, Keyspace, encode_key},
+    disk::Clock,
 };
 use serde::{Serialize, de::DeserializeOwned};
-use std::{fmt, ops::RangeInclusive};
+use std::{fmt, ops::RangeInclusive, time::Duration};
 
 /// An operation as data: what to expect of some records and what to do with some, all or nothing.
 ///
@@ -44,6 +49,8 @@ pub struct Request<T = Bytes> {
     key: Option<IdempotencyKey>,
     intent: Option<Bytes>,
     first_error: Option<Error>,
+    on_duplicate: OnDuplicate,
+    deadline_in: Option<Duration>,
     decode: fn(&[u8]) -> Result<T, CodecError>,
 }
 
@@ -67,7 +74,8 @@ impl Request {
     fn with(key: Option<IdempotencyKey>) -> Self {
         let data = RequestData::empty(None);
         let decode = |bytes: &[u8]| Ok(Bytes::copy_from_slice(bytes));
-        Self { data, key, intent: None, first_error: None, decode }
+        let on_duplicate = OnDuplicate::Return;
+        Self { data, key, intent: None, first_error: None, on_duplicate, deadline_in: None, decode }
     }
 }
 
@@ -161,6 +169,70 @@ impl<T> Request<T> {
         self
     }
 
+    /// What to answer if the key was decided before, in place of the outcome. Default [`OnDuplicate::Return`]. Neither
+    /// logged nor part of what the key stands for: a retry may ask for the other.
+    ///
+    /// ```
+    /// use steadfast::{Engine, Error, Expect, IdempotencyKey, Keyspace, OnDuplicate, OutcomeClass, Request};
+    ///
+    /// const STOCK: Keyspace<u64, u32> = Keyspace::new("stock");
+    ///
+    /// let engine = Engine::in_memory()?;
+    /// let request = || {
+    ///     let key = IdempotencyKey::new("shop", "recount-1")?;
+    ///     Ok::<_, Error>(Request::new(key).put(&STOCK, &12, &7, Expect::Any))
+    /// };
+    /// let first = engine.commit(request()?.on_duplicate(OnDuplicate::Reject))?.committed()?;
+    /// match engine.commit(request()?.on_duplicate(OnDuplicate::Reject)) {
+    ///     Err(Error::AlreadyDecided { class, seq, .. }) => {
+    ///         assert_eq!((class, seq), (OutcomeClass::Committed, first.seq));
+    ///     }
+    ///     other => panic!("{other:?}"),
+    /// }
+    /// assert!(engine.commit(request()?)?.committed()?.replayed);
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn on_duplicate(mut self, on_duplicate: OnDuplicate) -> Self {
+        self.on_duplicate = on_duplicate;
+        self
+    }
+
+    /// Gives up unless the request has its place in the log within so long of being handed in, by the engine's monotonic
+    /// clock: then it is [`Error::DeadlineExceeded`], and nothing happened. Zero has always passed. Neither logged nor part
+    /// of what the key stands for.
+    ///
+    /// The wait for room ends at the deadline; a read of the checkpoint's file on the way is not cut short. A key that was
+    /// decided before gets its outcome all the same, also while that is on its way to the disk, if the queue has a place to
+    /// wait for it in. Once the request has its place, the deadline means nothing: it is
+    /// carried out, and its outcome given when it is durable.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use steadfast::{Engine, Error, Expect, Keyspace, Request};
+    ///
+    /// const STOCK: Keyspace<u64, u32> = Keyspace::new("stock");
+    ///
+    /// let engine = Engine::in_memory()?;
+    /// let put = || Request::unkeyed().put(&STOCK, &12, &7, Expect::Any);
+    /// engine.commit(put().deadline_in(Duration::from_secs(60)))?.committed()?;
+    /// let late = engine.commit(put().deadline_in(Duration::ZERO));
+    /// assert!(matches!(late, Err(Error::DeadlineExceeded)));
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn deadline_in(mut self, duration: Duration) -> Self {
+        self.deadline_in = Some(duration);
+        self
+    }
+
+    /// How it is handed in, now.
+    pub(super) fn terms(&self, patience: Patience, clock: &dyn Clock) -> Terms {
+        let deadline = self.deadline_in.map(|duration| {
+            let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+            clock.monotonic_nanos().saturating_add(nanos)
+        });
+        Terms { patience, deadline, on_duplicate: self.on_duplicate }
+    }
+
     /// What the receipt gives back, to a retry too: [`Receipt::result`](crate::Receipt), up to 64 KiB encoded. A retry must
     /// ask for the same type.
     pub fn result<U: Serialize + DeserializeOwned>(mut self, result: &U) -> Request<U> {
@@ -168,8 +240,9 @@ impl<T> Request<T> {
             Ok(bytes) => self.data.verdict = Verdict::Commit(bytes),
             Err(error) => self.fail(error.into()),
         }
-        let Self { data, key, intent, first_error, .. } = self;
-        Request { data, key, intent, first_error, decode: payload::decode }
+        let Self { data, key, intent, first_error, on_duplicate, deadline_in, .. } = self;
+        let decode = payload::decode;
+        Request { data, key, intent, first_error, on_duplicate, deadline_in, decode }
     }
 
     /// Checks the request and seals it with its fingerprint.

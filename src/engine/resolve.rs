@@ -3,7 +3,8 @@
 use super::{
     Engine, Error, Receipt, Rejection,
     outcome::{Answer, decode_rejection},
-    payload, reentrancy,
+    payload,
+    pressure::Terms,
 };
 use crate::{
     base::{
@@ -108,7 +109,7 @@ impl Engine {
     /// [`update`](Self::update).
     pub fn resolve(&self, key: &IdempotencyKey) -> Result<KeyStatus, Error> {
         self.check_open()?;
-        reentrancy::check("resolve")?;
+        self.enter("resolve")?;
         let core = self.core();
         match core.probe(&asking(key))? {
             Some(Answer::Known { known, horizon }) => Ok(status(known, horizon)?),
@@ -138,8 +139,8 @@ impl Engine {
     /// # Errors
     /// As [`commit`](Self::commit): [`Error::KeyExpired`] among them, with which a late delivery would be refused, too.
     pub fn fence(&self, key: &IdempotencyKey) -> Result<KeyStatus, Error> {
-        reentrancy::check("fence")?;
-        match self.core().commit(asking(key))? {
+        self.enter("fence")?;
+        match self.core().commit(asking(key), Terms::patient())? {
             Answer::Remembered { seq, time, .. } => Ok(KeyStatus::Fenced { seq, time }),
             Answer::Known { known, horizon } => Ok(status(known, horizon)?),
             other => unreachable!("{other:?} is no answer to a fence"),
@@ -166,10 +167,10 @@ impl Engine {
     /// # Errors
     /// As [`commit`](Self::commit); [`Error::Limit`] for a reason that is too long.
     pub fn set_mode(&self, mode: Mode) -> Result<SeqNo, Error> {
-        reentrancy::check("set_mode")?;
+        self.enter("set_mode")?;
         let request = RequestData { verdict: Verdict::Mode(mode), ..RequestData::empty(None) };
         crate::admission::shape::check_request(&request)?;
-        match self.core().commit(request)? {
+        match self.core().commit(request, Terms::patient())? {
             Answer::Remembered { seq, .. } => Ok(seq),
             other => unreachable!("{other:?} is no answer to a change of mode"),
         }
@@ -181,7 +182,7 @@ impl Engine {
     /// [`Error::Poisoned`] when something could not be written; [`Error::Closed`]; [`Error::Reentrant`].
     pub fn mode(&self) -> Result<Mode, Error> {
         self.check_open()?;
-        reentrancy::check("mode")?;
+        self.enter("mode")?;
         self.core().mode()
     }
 }

@@ -1,7 +1,13 @@
-//! Room for a request, found before anything is logged: in the group being filled, in the memtables, on the disk. Where there
+//! Room for a request, found before anything is logged: in the queue, in the group being filled, in the memtables, on the disk. Where there
 //! is none, the caller waits for whoever makes some, or makes it.
 
-use super::{core::Core, error::Error, sequencer::Sequencer};
+use super::{
+    core::Core,
+    error::Error,
+    pressure::{Patience, Terms},
+    reentrancy,
+    sequencer::Sequencer,
+};
 use crate::{
     base::{
         Action, RequestData,
@@ -11,7 +17,7 @@ use crate::{
     disk,
     log::writer::room_in,
 };
-use std::io;
+use std::{io, time::Duration};
 
 /// No entry is shorter in the log.
 const ENTRY_MIN_BYTES: u64 = 36;
@@ -19,40 +25,101 @@ const ENTRY_MIN_BYTES: u64 = 36;
 // numbers after an unclean end.
 const _: () = assert!(UNSYNCED_ENTRIES > 2 * (GROUP_BYTES as u64) / ENTRY_MIN_BYTES);
 
+/// The least that a wait with a deadline takes.
+const SHORTEST_WAIT: Duration = Duration::from_micros(100);
+
+/// What there is no room in.
+enum Lack {
+    /// The queue, or the group being filled: one must be written.
+    Group,
+    /// Both memtables: a checkpoint must be.
+    Checkpoint,
+    /// The log: a segment with so much room must be prepared.
+    Segment(u64),
+}
+
 impl Core {
-    /// The sequencer, once the group being filled has room for `bytes` more and the memtable for its rows.
+    /// The sequencer, once the queue has room for one more, the group being filled for `bytes` more, and the memtable for
+    /// its rows.
     pub(super) fn room_for(
         &self,
         bytes: usize,
-        blocking: bool,
+        terms: &Terms,
     ) -> Result<MutexGuard<'_, Sequencer>, Error> {
+        // How many segments had been prepared when the first was asked for.
+        let mut asked = None;
         loop {
-            let sequencer = self.sequencer.lock();
+            let mut sequencer = self.sequencer.lock();
             if sequencer.closed {
                 return Err(Error::Closed);
             }
-            if sequencer.poison.is_some() {
-                return Ok(sequencer);
+            let Some(lack) = self.lack(&sequencer, bytes) else { return Ok(sequencer) };
+            if terms.expired(&*self.machine.clock) {
+                return Err(Error::DeadlineExceeded);
             }
-            if sequencer.pending.entries > 0
-                && sequencer.pending.bytes() + bytes > self.group_bytes()
-            {
-                self.wait_for_group(sequencer, blocking);
-            } else if self.memtables_full(&sequencer) {
-                self.wait_for_checkpoint(sequencer)?;
-            } else if !sequencer.fits(bytes) {
-                if sequencer.spare.is_some() && sequencer.pending.entries > 0 {
-                    // The group counts on the spare there is, so that one must go first.
-                    self.wait_for_group(sequencer, blocking);
-                } else {
-                    let room = sequencer.needed(bytes);
+            match lack {
+                lack if terms.patience == Patience::Never => {
+                    return Err(self.turn_away(&mut sequencer, lack));
+                }
+                Lack::Group => self.wait_for_group(sequencer, terms),
+                Lack::Checkpoint => self.wait_for_checkpoint(sequencer, terms)?,
+                Lack::Segment(room) if terms.deadline.is_some() && self.options.threads => {
+                    let before = *asked.get_or_insert(sequencer.wanted.attempts);
+                    if sequencer.wanted.attempts > before
+                        && let Some(failure) = &sequencer.wanted.failure
+                    {
+                        return Err(spare_error(again(failure)));
+                    }
+                    sequencer.wanted.room = room;
+                    self.wakes.maintainer();
+                    self.wait_for_room(&mut sequencer, terms);
+                }
+                Lack::Segment(room) => {
                     drop(sequencer);
                     self.ensure_spare(room)?;
                 }
-            } else {
-                return Ok(sequencer);
             }
         }
+    }
+
+    /// What there is no room in, for a request of so many bytes.
+    fn lack(&self, sequencer: &Sequencer, bytes: usize) -> Option<Lack> {
+        if sequencer.queue_full(bytes) {
+            return Some(Lack::Group);
+        }
+        if sequencer.poison.is_some() {
+            return None;
+        }
+        let filling = sequencer.pending.entries > 0;
+        if filling && sequencer.pending.bytes() + bytes > self.group_bytes() {
+            Some(Lack::Group)
+        } else if self.memtables_full(sequencer) {
+            Some(Lack::Checkpoint)
+        } else if sequencer.fits(bytes) {
+            None
+        } else if filling && sequencer.spare.is_some() {
+            // The group counts on the spare there is, so that one must go first.
+            Some(Lack::Group)
+        } else {
+            Some(Lack::Segment(sequencer.needed(bytes)))
+        }
+    }
+
+    /// Sees to it that somebody makes room, and tells a caller who is not to wait.
+    fn turn_away(&self, sequencer: &mut Sequencer, lack: Lack) -> Error {
+        match lack {
+            Lack::Group if sequencer.led => {}
+            Lack::Group => self.wakes.committer(),
+            Lack::Checkpoint => self.wakes.maintainer(),
+            Lack::Segment(room) => {
+                sequencer.wanted.room = room;
+                self.wakes.maintainer();
+                if let Some(failure) = &sequencer.wanted.failure {
+                    return spare_error(again(failure));
+                }
+            }
+        }
+        sequencer.overloaded(&*self.machine.clock)
     }
 
     /// How long a group may grow: with a small memtable less than the most, since two of them are in memory besides it.
@@ -61,28 +128,45 @@ impl Core {
     }
 
     /// Waits until the group being filled was taken. Takes it, if nobody else will.
-    fn wait_for_group(&self, mut sequencer: MutexGuard<'_, Sequencer>, may_lead: bool) {
+    pub(super) fn wait_for_group(&self, mut sequencer: MutexGuard<'_, Sequencer>, terms: &Terms) {
         if sequencer.led {
-            self.room.wait(&mut sequencer);
-        } else if may_lead || !self.options.threads {
+            self.wait_for_room(&mut sequencer, terms);
+        } else if terms.leads() || !self.options.threads || reentrancy::in_waker() {
+            // A waker may be running on the very thread that would have to.
             sequencer.led = true;
             drop(sequencer);
             self.lead();
         } else {
             self.wakes.committer();
-            self.room.wait(&mut sequencer);
+            self.wait_for_room(&mut sequencer, terms);
         }
     }
 
-    fn wait_for_checkpoint(&self, mut sequencer: MutexGuard<'_, Sequencer>) -> Result<(), Error> {
+    /// Waits until somebody says that there is room, or until the deadline.
+    fn wait_for_room(&self, sequencer: &mut MutexGuard<'_, Sequencer>, terms: &Terms) {
+        match terms.deadline {
+            None => self.room.wait(sequencer),
+            Some(deadline) => {
+                let left = deadline.saturating_sub(self.machine.clock.monotonic_nanos());
+                // A clock that a test has stopped is looked at again and again.
+                self.room.wait_for(sequencer, Duration::from_nanos(left).max(SHORTEST_WAIT));
+            }
+        }
+    }
+
+    fn wait_for_checkpoint(
+        &self,
+        mut sequencer: MutexGuard<'_, Sequencer>,
+        terms: &Terms,
+    ) -> Result<(), Error> {
         if self.options.threads {
             self.wakes.maintainer();
-            self.room.wait(&mut sequencer);
+            self.wait_for_room(&mut sequencer, terms);
             return Ok(());
         }
         // Nobody else will do it.
         if sequencer.pending.entries > 0 || sequencer.in_flight.is_some() {
-            self.wait_for_group(sequencer, true);
+            self.wait_for_group(sequencer, terms);
             return Ok(());
         }
         drop(sequencer);
@@ -125,8 +209,13 @@ impl Core {
                 Err(error)
             }
         });
-        let segment = made.map_err(spare_error)?;
         let mut sequencer = self.sequencer.lock();
+        sequencer.wanted.attempts += 1;
+        let failure = made.as_ref().err().map(|error| (error.kind(), error.to_string()));
+        sequencer.wanted.failure = failure;
+        // For those who wait for it, in place of preparing one.
+        self.room.notify_all();
+        let segment = made.map_err(spare_error)?;
         // A database that is written much gets longer segments, up to the limit.
         let longer = bytes.saturating_mul(4).min(self.options.segment_bytes);
         sequencer.next_segment = (number + 1, longer);
@@ -137,6 +226,11 @@ impl Core {
 
 /// The length of a segment where there is no room for the one that is due.
 const SHORT_SEGMENT_BYTES: u64 = 64 << 10;
+
+/// A failure that is told once more.
+fn again((kind, text): &(io::ErrorKind, String)) -> io::Error {
+    io::Error::new(*kind, text.clone())
+}
 
 fn spare_error(source: io::Error) -> Error {
     let what = "preparing a segment of the log".to_owned();

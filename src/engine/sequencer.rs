@@ -1,9 +1,11 @@
 //! What the one order of operations is decided in: the fold, the group being filled, the replies that wait.
 
 use super::{
+    builder::Options,
     core::{Core, View},
     error::Error,
     outcome::Answer,
+    pressure::{Load, Pressure},
     slot::Slot,
     time::Timekeeper,
 };
@@ -18,7 +20,7 @@ use crate::{
     },
     state::{digest::StateDigest, fold::Fold, memtable::Memtable},
 };
-use std::{mem, sync::Arc};
+use std::{io, mem, sync::Arc};
 
 /// The longest buffer that is kept for another group.
 const BUFFER_BYTES: usize = 1 << 20;
@@ -53,6 +55,19 @@ pub(super) struct Sequencer {
     pub next_segment: (u64, u64),
     /// Bytes written to the log since the last freeze.
     pub log_bytes: u64,
+    pub pressure: Pressure,
+    pub wanted: WantedSegment,
+}
+
+/// A segment that those need who don't prepare one themselves.
+#[derive(Debug, Default)]
+pub(super) struct WantedSegment {
+    /// For a group of so many bytes; 0 when nobody does.
+    pub room: u64,
+    /// How often preparing one has come to an end.
+    pub attempts: u64,
+    /// How the last time failed, if it did.
+    pub failure: Option<(io::ErrorKind, String)>,
 }
 
 /// The group being filled.
@@ -63,6 +78,7 @@ pub(super) struct Pending {
     pub first_seq: SeqNo,
     pub entries: u32,
     pub parked: Vec<Parked>,
+    pub load: Load,
 }
 
 /// The group being written.
@@ -70,6 +86,9 @@ pub(super) struct Pending {
 pub(super) struct InFlight {
     pub last_seq: SeqNo,
     pub parked: Vec<Parked>,
+    pub load: Load,
+    /// When, on the engine's monotonic clock.
+    pub began: u64,
 }
 
 /// A reply that waits until what it tells is durable.
@@ -136,7 +155,8 @@ impl Pending {
     fn new(mut buffer: Vec<u8>) -> Self {
         buffer.clear();
         buffer.resize(HEADER, 0);
-        Self { buffer, first_seq: SeqNo::new(0), entries: 0, parked: Vec::new() }
+        let (parked, load) = (Vec::new(), Load::default());
+        Self { buffer, first_seq: SeqNo::new(0), entries: 0, parked, load }
     }
 
     /// Bytes of entries.
@@ -161,7 +181,7 @@ impl Sequencer {
         next_seq: SeqNo,
         writer: &Writer,
         log_bytes: u64,
-        segment_bytes: u64,
+        options: &Options,
         time: Timekeeper,
     ) -> Self {
         let room = writer.room();
@@ -183,21 +203,31 @@ impl Sequencer {
             room,
             low_room: room / 2,
             spare: None,
-            next_segment: (writer.next_segment(), FIRST_BYTES.min(segment_bytes)),
+            next_segment: (writer.next_segment(), FIRST_BYTES.min(options.segment_bytes)),
             log_bytes,
+            pressure: Pressure::new(options.queue_limit),
+            wanted: WantedSegment::default(),
         }
     }
 
-    /// Parks a reply with the group after which all it saw is durable; gives it back when that is so already.
-    pub(super) fn park(&mut self, parked: Parked) -> Option<Parked> {
+    /// Parks a reply with the group after which all it saw is durable; gives it back when that is so already. What it tells
+    /// of a durable entry is so for ever.
+    pub(super) fn park(&mut self, parked: Parked, load: Load) -> Option<Parked> {
         canary!(RefusalBeforeDurable => if parked.about == About::State { return Some(parked) });
+        if matches!(parked.about, About::Entry(seq) if seq <= self.durable) {
+            return Some(parked);
+        }
         if self.pending.entries > 0 {
             self.pending.parked.push(parked);
+            self.pending.load = self.pending.load + load;
         } else if let Some(in_flight) = &mut self.in_flight {
             in_flight.parked.push(parked);
+            in_flight.load = in_flight.load + load;
         } else {
             return Some(parked);
         }
+        let load = self.load();
+        self.pressure.note(load);
         None
     }
 
@@ -207,14 +237,14 @@ impl Sequencer {
     }
 
     /// Takes the group being filled, to write it. Freezes the memtable first, if it is time to.
-    pub(super) fn take(&mut self, freeze: bool) -> Option<Taken> {
+    pub(super) fn take(&mut self, freeze: bool, now: u64) -> Option<Taken> {
         if self.pending.entries == 0 {
             return None;
         }
-        let Pending { buffer, first_seq, entries, parked } =
+        let Pending { buffer, first_seq, entries, parked, load } =
             mem::replace(&mut self.pending, Pending::new(mem::take(&mut self.buffer)));
         let last_seq = self.fold.applied;
-        self.in_flight = Some(InFlight { last_seq, parked });
+        self.in_flight = Some(InFlight { last_seq, parked, load, began: now });
         let next = self.reserve(buffer.len());
         self.log_bytes += buffer.len() as u64;
         let sealing = Sealing { first_seq, last_seq, entries, digest: self.fold.digest.0 };

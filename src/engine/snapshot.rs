@@ -28,7 +28,13 @@ struct Inner {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        self.core.live.lock().remove(self.seq);
+        let live = self.core.live.try_lock();
+        // In a forked child it may be locked for ever, and nobody writes.
+        let live =
+            live.or_else(|| (!self.core.owner.is_elsewhere()).then(|| self.core.live.lock()));
+        if let Some(mut live) = live {
+            live.remove(self.seq);
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use super::{
     core::Core,
     error::Error,
     outcome::{Answer, Outcome},
+    reentrancy,
     slot::{Slot, TAKEN},
 };
 use crate::{
@@ -92,7 +93,8 @@ impl<T, R> Ticket<T, R> {
     /// Blocks until the outcome is durable. May write and sync a group of requests itself.
     ///
     /// # Errors
-    /// As [`Engine::commit`](crate::Engine::commit).
+    /// As [`Engine::commit`](crate::Engine::commit). With [`Error::Reentrant`] or [`Error::Forked`] the request is carried out
+    /// all the same, or was, and a retry under its key tells.
     ///
     /// # Panics
     /// When it was polled before and gave its outcome then.
@@ -100,6 +102,8 @@ impl<T, R> Ticket<T, R> {
         let answer = match self.place {
             Place::Answered(answer) => *answer.expect(TAKEN),
             Place::Parked { core, slot } => {
+                reentrancy::check("Ticket::wait")?;
+                core.owner.check("Ticket::wait")?;
                 // First, so that whoever hands the lead on from here can hand it to this caller.
                 slot.block();
                 if core.take_lead() {
@@ -121,6 +125,10 @@ impl<T, R> Future for Ticket<T, R> {
         let (decode, rejection) = (self.decode, self.rejection);
         let answer = match &mut self.place {
             Place::Answered(answer) => *answer.take().expect(TAKEN),
+            // In a forked child nobody fills it.
+            Place::Parked { core, .. } if core.owner.is_elsewhere() => {
+                return Poll::Ready(Err(Error::Forked { what: "a ticket" }));
+            }
             Place::Parked { slot, .. } => match slot.poll(context.waker()) {
                 Poll::Ready(answer) => answer,
                 Poll::Pending => return Poll::Pending,

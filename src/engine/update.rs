@@ -5,7 +5,9 @@ use super::{
     error::Error,
     fingerprint,
     outcome::{Answer, Outcome, Record},
-    payload, reentrancy,
+    payload,
+    pressure::Terms,
+    reentrancy,
     request::position,
     snapshot::keyspace_at,
 };
@@ -244,7 +246,7 @@ where
         let answer = match core.probe(&blank)? {
             Some(answer) => answer,
             None => match run(core, blank.clone(), attempt, &mut closure) {
-                Ok(request) => core.commit(request)?,
+                Ok(request) => core.commit(request, Terms::patient())?,
                 Err(error) => {
                     // It may tell of something the closure read, so it waits until that is durable.
                     core.settle()?;

@@ -177,6 +177,11 @@ impl Writer {
         self.disk.sync_dir("")
     }
 
+    /// Whether nothing was appended since the log was marked as closed.
+    pub(crate) const fn is_marked_clean(&self) -> bool {
+        self.marked_clean
+    }
+
     /// The segments all of whose groups are at or before `g`, except the one in use; the lowest that must stay. `None`
     /// after a failure, when it is not known which one is in use.
     pub(crate) fn trimmable(&self, g: u64) -> Option<(Vec<u64>, u64)> {

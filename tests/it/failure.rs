@@ -2,7 +2,7 @@
 //! next opening decides, and a retry under the same key makes it once. A full disk is another matter: it passes.
 
 mod full_disk;
-mod held_disk;
+pub mod held_disk;
 
 use crate::support::{assert_healthy, in_time, key, refusal};
 use held_disk::{HeldDisk, Hold, Stage};
@@ -310,7 +310,7 @@ fn those_behind_a_failed_group_were_never_written() {
 fn a_directory_is_given_up_only_when_nothing_is_written_to_it() {
     let (checkpoint, log) = (Arc::new(Hold::default()), Arc::new(Hold::default()));
     let (sync, write) = (("checkpoint.redb", checkpoint.clone()), ("segments/", log.clone()));
-    let held = HeldDisk { inner: SimDisk::new(), sync, write };
+    let held = HeldDisk { sync, write, ..HeldDisk::new(SimDisk::new()) };
     held.inner.assume_powersafe("checkpoint.redb");
     let open = || open_with(held.clone(), Background::Threads).unwrap();
     let engine = open();

@@ -458,18 +458,31 @@ fn a_panic_in_an_update_stays_in_it() {
     assert!(!committed(fine).replayed);
 }
 
+thread_local! {
+    static WAITING: Cell<Option<Ticket>> = const { Cell::new(None) };
+}
+
 #[test]
 fn the_engine_is_not_called_from_inside_an_update() {
     let engine = &Engine::in_memory().unwrap();
     type Call = fn(&Engine) -> Result<(), Error>;
-    let calls: [(&str, Call); 5] = [
+    let calls: [(&str, Call); 8] = [
         ("commit", |e| e.commit(Request::unkeyed().add(&SUMS, &1, 1, 0..=9)).map(drop)),
         ("submit", |e| e.submit(Request::unkeyed().add(&SUMS, &1, 1, 0..=9)).wait().map(drop)),
         ("update", |e| e.update(key("in"), &1, |_| Ok::<_, Abort>(())).map(drop)),
         ("checkpoint", Engine::checkpoint),
-        ("close", |e| e.clone().close()),
+        ("try_submit", |e| {
+            e.try_submit(Request::unkeyed().add(&SUMS, &1, 1, 0..=9))?.wait().map(drop)
+        }),
+        ("run_background_step", |e| e.run_background_step().map(drop)),
+        ("Ticket::wait", |_| WAITING.take().expect("it was put there").wait().map(drop)),
+        ("close", |e| e.clone().close().map(drop)),
     ];
     for (name, call) in calls {
+        // A ticket whose outcome is not there yet: nobody writes for this engine.
+        let disk = MemoryDisk::new();
+        let waiting = manual(&disk);
+        WAITING.set(Some(waiting.submit(Request::unkeyed().add(&SUMS, &1, 1, 0..=9))));
         let error = engine.update(key("out"), &1, |_| Ok::<_, Abort>(call(engine)?)).unwrap_err();
         assert_eq!((error.kind(), error.retry()), (ErrorKind::Reentrant, Retry::Never), "{name}");
         assert!(error.to_string().contains(name), "{error}");

@@ -25,10 +25,11 @@ use std::{
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     task::{Context, Poll, Wake, Waker},
-    time::Instant,
+    time::{Duration, Instant},
 };
 use steadfast::{
-    Engine, Error, Expect, Outcome, RecoveryReport, Ticket, Verdict,
+    Engine, Error, Expect, IdempotencyKey, Keyspace, Outcome, RecoveryReport, Request, Ticket,
+    Verdict,
     testing::{
         Choice, Disk, Repeat, SimClock, SimDisk, SimEntropy,
         linear::{Answer, Asked, Call, End, History, Recorder, linearizable, serial},
@@ -41,7 +42,7 @@ const LARGE: usize = 1 << 20;
 const SMALL: usize = 64 << 10;
 
 /// Tests that share the schedules.
-const TESTS: u64 = 8;
+const TESTS: u64 = 9;
 
 fn told(variable: &str, otherwise: u64) -> u64 {
     std::env::var(variable).ok().and_then(|number| number.parse().ok()).unwrap_or(otherwise)
@@ -313,6 +314,87 @@ fn waiting_for_room() {
     let checkpoints = checkpoints.load(Ordering::Relaxed);
     println!("of these {checkpoints} with a checkpoint that became due");
     assert!(checkpoints > 0);
+}
+
+/// A queue with two places, and callers who wait for one, who don't, and who wait until a deadline; the disk may fail, or
+/// somebody may close. What was taken in is carried out once, what was turned away is not, and nobody hangs.
+#[test]
+fn a_full_queue() {
+    const SUMS: Keyspace<u32, i64> = Keyspace::new("sums");
+    let (disk, counts) = (empty(), Arc::new([const { AtomicU64::new(0) }; 3]));
+    let seen = counts.clone();
+    explore("a full queue", move || {
+        let disk = disk.snapshot();
+        let clock = SimClock::new(1_700_000_120 * 1_000_000_000, 1_000);
+        let builder = Engine::builder().segment_bytes(64 << 10).queue_limit_requests(2);
+        let builder = builder.clock(clock.clone()).entropy(SimEntropy::new(2));
+        let engine = builder.open_on(disk.clone()).unwrap();
+        let (fails, closes) =
+            (thread_rng().gen_range(0..4) == 0, thread_rng().gen_range(0..4) == 0);
+        if fails {
+            let call = disk.io_count() + 1 + thread_rng().gen_range(0..8u64);
+            disk.fail_call(call, ErrorKind::Other, Repeat::Once);
+        }
+        let add = |name: u32| {
+            let key = IdempotencyKey::new("queue", name.to_be_bytes()).unwrap();
+            Request::new(key).add(&SUMS, &name, 1, 0..=9)
+        };
+        let told: Mutex<Vec<(u32, Result<Outcome, Error>)>> = Mutex::default();
+        let tell = |name, answer| told.lock().unwrap().push((name, answer));
+        thread::scope(|scope| {
+            let (engine, add, tell, clock) = (&engine, &add, &tell, &clock);
+            for caller in 0..2 {
+                scope.spawn(move || tell(0, engine.commit(add(0))));
+                scope.spawn(move || {
+                    let name = 10 + caller;
+                    let ticket = engine.try_submit(add(name));
+                    tell(name, ticket.and_then(Ticket::wait));
+                    // A dropped ticket keeps its place until it is answered.
+                    drop(engine.submit(add(30 + caller)));
+                });
+                scope.spawn(move || {
+                    let name = 20 + caller;
+                    let request = add(name).deadline_in(Duration::from_micros(3));
+                    if caller == 0 {
+                        tell(name, engine.commit(request));
+                    } else {
+                        tell(name, engine.submit(request).wait());
+                    }
+                });
+            }
+            scope.spawn(move || clock.advance(Duration::from_micros(3)));
+            if closes {
+                scope.spawn(|| drop(engine.clone().close()));
+            }
+        });
+        let queue = engine.queue();
+        assert!(queue.most_requests <= 2, "{queue}");
+        drop(engine);
+        let engine = open(&disk.after_power_cut(&Choice::None), 3, LARGE).unwrap();
+        for (name, answer) in told.into_inner().unwrap() {
+            let there = engine.get(&SUMS, &name).unwrap().map_or(0, |record| record.value);
+            match answer {
+                Ok(outcome) => assert_eq!((there, outcome.committed().is_ok()), (1, true)),
+                Err(Error::Indeterminate { .. }) => assert!(fails && there <= 1),
+                Err(Error::Poisoned { .. } | Error::Io { .. }) => assert!(fails),
+                Err(Error::Closed) => assert!(closes),
+                Err(Error::Overloaded { .. }) => {
+                    assert_eq!(there, 0);
+                    counts[0].fetch_add(1, Ordering::Relaxed);
+                }
+                Err(Error::DeadlineExceeded) => {
+                    assert_eq!(there, 0);
+                    counts[1].fetch_add(1, Ordering::Relaxed);
+                }
+                Err(error) => panic!("{error}"),
+            }
+        }
+        counts[2].fetch_add(u64::from(queue.most_requests == 2), Ordering::Relaxed);
+        engine.close().unwrap();
+    });
+    let [overloaded, late, full] = [0, 1, 2].map(|n: usize| seen[n].load(Ordering::Relaxed));
+    println!("of these {full} with a full queue; {overloaded} turned away, {late} too late");
+    assert!(overloaded > 0 && late > 0 && full > 0);
 }
 
 /// Counts how often it is called, and gives its engine up then: maybe the last handle, on a thread of the engine's own.

@@ -13,6 +13,7 @@ enum Check {
     KeyExpired,
     KeyAhead,
     KeyUntimed,
+    Late,
     NotWritable,
     ReadOnly,
     WindowFull,
@@ -27,11 +28,11 @@ enum Check {
 
 use Check::{
     AlreadyDecided, Fenced, FutureVersion, KeyAhead, KeyExpired, KeyReused, KeyUntimed, Keyspace,
-    NotAbsent, NotPresent, NotWritable, OutOfBounds, ReadOnly, Remembered, StaleRead, StaleVersion,
-    WindowFull,
+    Late, NotAbsent, NotPresent, NotWritable, OutOfBounds, ReadOnly, Remembered, StaleRead,
+    StaleVersion, WindowFull,
 };
 
-const ORDER: [Check; 17] = [
+const ORDER: [Check; 18] = [
     Remembered,
     KeyReused,
     AlreadyDecided,
@@ -39,6 +40,7 @@ const ORDER: [Check; 17] = [
     KeyExpired,
     KeyAhead,
     KeyUntimed,
+    Late,
     NotWritable,
     ReadOnly,
     WindowFull,
@@ -67,13 +69,15 @@ struct Case {
     state: State,
     request: RequestData,
     writable: bool,
+    late: bool,
     policy: Policy,
 }
 
 impl Case {
     fn failing(checks: &[Check]) -> Self {
         let (state, request) = (State::sample(), request(Some("key")));
-        let mut case = Self { policy: state.at().policy, state, request, writable: true };
+        let mut case =
+            Self { policy: state.at().policy, state, request, writable: true, late: false };
         for check in checks {
             case.fail(*check);
         }
@@ -108,6 +112,10 @@ impl Case {
             KeyAhead => self.made_at(request, u64::MAX / 1_000_000),
             KeyUntimed => {
                 self.policy.time_ordered = true;
+                request
+            }
+            Late => {
+                self.late = true;
                 request
             }
             NotWritable => {
@@ -163,7 +171,8 @@ impl Case {
     }
 
     fn answer(self) -> Check {
-        let at = At { writable: self.writable, policy: self.policy, ..self.state.at() };
+        let at =
+            At { writable: self.writable, late: self.late, policy: self.policy, ..self.state.at() };
         match admit(self.request, &self.state, at) {
             Decision::Remembered(_) => Remembered,
             Decision::Refused(refusal) => refused(&refusal),
@@ -189,6 +198,7 @@ fn refused(refusal: &Refusal) -> Check {
         Refusal::KeyUntimed => KeyUntimed,
         Refusal::ReadOnly { .. } => ReadOnly,
         Refusal::Limit(_) => WindowFull,
+        Refusal::DeadlineExceeded => Late,
         Refusal::NotWritable => NotWritable,
         Refusal::Keyspace(_) => Keyspace,
         Refusal::FutureVersion { .. } => FutureVersion,
@@ -227,7 +237,7 @@ fn of_two_failing_checks_the_earlier_one_answers() {
             pairs += 1;
         }
     }
-    assert_eq!(pairs, 17 * 16 / 2 - 6 - 3);
+    assert_eq!(pairs, 18 * 17 / 2 - 6 - 3);
 }
 
 #[test]

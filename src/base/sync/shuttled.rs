@@ -4,6 +4,7 @@ use shuttle::{sync, thread};
 use std::{
     ops::{Deref, DerefMut},
     sync::PoisonError,
+    time::Duration,
 };
 
 /// See `parking_lot::Mutex`.
@@ -12,7 +13,10 @@ pub struct Mutex<T>(sync::Mutex<T>);
 
 /// See `parking_lot::MutexGuard`.
 #[derive(Debug)]
-pub struct MutexGuard<'a, T>(Option<sync::MutexGuard<'a, T>>);
+pub struct MutexGuard<'a, T> {
+    mutex: &'a Mutex<T>,
+    inner: Option<sync::MutexGuard<'a, T>>,
+}
 
 /// See `parking_lot::Condvar`.
 #[derive(Debug, Default)]
@@ -46,20 +50,29 @@ impl<T> Mutex<T> {
     }
 
     pub fn lock(&self) -> MutexGuard<'_, T> {
-        MutexGuard(Some(self.0.lock().unwrap_or_else(PoisonError::into_inner)))
+        let inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        MutexGuard { mutex: self, inner: Some(inner) }
+    }
+
+    pub fn get_mut(&mut self) -> &mut T {
+        self.0.get_mut().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+        self.0.try_lock().ok().map(|inner| MutexGuard { mutex: self, inner: Some(inner) })
     }
 }
 
 impl<T> Deref for MutexGuard<'_, T> {
     type Target = T;
     fn deref(&self) -> &T {
-        self.0.as_ref().expect("taken only while it waits")
+        self.inner.as_ref().expect("taken only while it waits")
     }
 }
 
 impl<T> DerefMut for MutexGuard<'_, T> {
     fn deref_mut(&mut self) -> &mut T {
-        self.0.as_mut().expect("taken only while it waits")
+        self.inner.as_mut().expect("taken only while it waits")
     }
 }
 
@@ -69,8 +82,15 @@ impl Condvar {
     }
 
     pub fn wait<T>(&self, guard: &mut MutexGuard<'_, T>) {
-        let inner = guard.0.take().expect("taken only while it waits");
-        guard.0 = Some(self.0.wait(inner).unwrap_or_else(PoisonError::into_inner));
+        let inner = guard.inner.take().expect("taken only while it waits");
+        guard.inner = Some(self.0.wait(inner).unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// There is no time here: others go on for as long as the test lets them, and the caller looks at its clock again.
+    pub fn wait_for<T>(&self, guard: &mut MutexGuard<'_, T>, _: Duration) {
+        drop(guard.inner.take());
+        thread::yield_now();
+        guard.inner = guard.mutex.lock().inner;
     }
 
     /// Unlike `parking_lot`'s it does not know whether anyone waited.

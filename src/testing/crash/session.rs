@@ -102,8 +102,8 @@ impl Session {
             Step::Burst => return self.burst(orders),
             Step::Checkpoint => self.engine().checkpoint(),
             Step::Background => self.engine().run_background_step().map(drop),
-            Step::CloseReopen => match self.engine.take().map_or(Ok(()), Engine::close) {
-                Ok(()) => {
+            Step::CloseReopen => match self.engine.take().map(Engine::close).transpose() {
+                Ok(_) => {
                     let opened = self.open()?;
                     // Those count for the step.
                     self.marks.pop();

@@ -94,9 +94,9 @@ impl Run {
             0 | 1 => engine.checkpoint(),
             2 => engine.run_background_step().map(drop),
             3 => {
-                let closed = self.engine.take().map_or(Ok(()), Engine::close);
+                let closed = self.engine.take().map(Engine::close).transpose();
                 self.open();
-                closed
+                closed.map(drop)
             }
             4 => {
                 let order = self.model.remembered().next_back().cloned();

@@ -95,7 +95,7 @@ impl Database<'_> {
 }
 
 fn close(engine: Engine) -> Result<(), Problem> {
-    engine.close().map_err(|error| Problem::violation(format!("closing: {error}")))
+    engine.close().map(drop).map_err(|error| Problem::violation(format!("closing: {error}")))
 }
 
 fn segments(directory: &Path) -> Result<Segments, Problem> {

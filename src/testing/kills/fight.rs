@@ -158,7 +158,7 @@ impl Arena<'_> {
         self.runs.opened(epoch, applied, None)?;
         self.runs.check()?;
         self.runs.check_records(&engine)?;
-        engine.close().map_err(|error| Problem::violation(format!("closing: {error}")))
+        engine.close().map(drop).map_err(|error| Problem::violation(format!("closing: {error}")))
     }
 }
 

@@ -236,7 +236,7 @@ impl<'a, F: Clone + Debug> Exploration<'a, F> {
                         life::settle(&engine).or_else(excused)?;
                     }
                 }
-                engine.close().or_else(excused)?;
+                engine.close().map(drop).or_else(excused)?;
             }
         }
         // Whatever comes later is not done by this process any more.

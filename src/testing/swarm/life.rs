@@ -225,7 +225,7 @@ impl Run {
         drop(twin);
         self.drain(true)?;
         match closed {
-            Ok(()) => self.closed = self.plan.lie.is_none(),
+            Ok(_) => self.closed = self.plan.lie.is_none(),
             Err(error) => self.excuse(&error, || "closing".to_owned())?,
         }
         Ok(())

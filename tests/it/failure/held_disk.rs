@@ -12,6 +12,8 @@ pub struct HeldDisk {
     pub sync: (&'static str, Arc<Hold>),
     /// The next write to one.
     pub write: (&'static str, Arc<Hold>),
+    /// The next durable write to one.
+    pub durable: (&'static str, Arc<Hold>),
 }
 
 /// Where a call stands.
@@ -35,6 +37,10 @@ impl Hold {
     pub fn set(&self, stage: Stage) {
         *self.stage.lock() = stage;
         self.changed.notify_all();
+    }
+
+    pub fn is(&self, stage: &Stage) -> bool {
+        *self.stage.lock() == *stage
     }
 
     pub fn await_stage(&self, wanted: &Stage) {
@@ -65,17 +71,20 @@ struct HeldFile {
     inner: Arc<dyn File>,
     sync: Option<Arc<Hold>>,
     write: Option<Arc<Hold>>,
+    durable: Option<Arc<Hold>>,
 }
 
 impl HeldDisk {
     pub fn new(inner: SimDisk) -> Self {
-        Self { inner, sync: Default::default(), write: Default::default() }
+        let (sync, write, durable) = Default::default();
+        Self { inner, sync, write, durable }
     }
 
     fn file(&self, name: &str, inner: Arc<dyn File>) -> Arc<dyn File> {
         let of =
             |(prefix, hold): &(&str, Arc<Hold>)| name.starts_with(prefix).then(|| hold.clone());
-        Arc::new(HeldFile { inner, sync: of(&self.sync), write: of(&self.write) })
+        let (sync, write, durable) = (of(&self.sync), of(&self.write), of(&self.durable));
+        Arc::new(HeldFile { inner, sync, write, durable })
     }
 }
 
@@ -119,6 +128,11 @@ impl File for HeldFile {
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<usize> {
         self.write.as_ref().map_or(Ok(()), |hold| hold.call())?;
         self.inner.write_at(offset, bytes)
+    }
+    fn write_durably_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.durable.as_ref().map_or(Ok(()), |hold| hold.call())?;
+        self.write_all_at(offset, bytes)?;
+        self.sync_data()
     }
     fn set_len(&self, bytes: u64) -> io::Result<()> {
         self.inner.set_len(bytes)

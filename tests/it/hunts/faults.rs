@@ -95,7 +95,7 @@ fn check(disk: &SimDisk, told: &BTreeMap<u32, Told>, tally: &mut Tally) -> Resul
     for n in 200..210 {
         engine.commit(add(n)).map_err(violation)?.committed().map_err(violation)?;
     }
-    engine.close().map_err(violation)
+    engine.close().map(drop).map_err(violation)
 }
 
 /// Every way the machine can come up again.
