@@ -95,6 +95,10 @@ impl Core {
             }
             let before = sequencer.pending.bytes();
             let (reply, about) = self.sequence(&mut sequencer, request, &preread, &terms);
+            if let Err(Error::DeadlineExceeded) = reply {
+                // It tells nothing but the time, and whoever is late does not wait for the disk.
+                return Err(Error::DeadlineExceeded);
+            }
             let load = Load::of(sequencer.pending.bytes() - before, &reply);
             return Ok(self.park(sequencer, reply, about, load, terms.patience));
         }
