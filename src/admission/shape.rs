@@ -22,6 +22,11 @@ pub enum ShapeError {
         "the request has no operation: add a `put`, `delete`, `add` or `check`; nothing was logged"
     )]
     NoOperation,
+    /// It has an idempotency key and is to be answered before it is durable.
+    #[error(
+        "a request under an idempotency key can't be buffered: its receipt could be lost, and it carried out again; sync it, leave the key, or allow it with `allow_buffered_keys`; nothing was logged"
+    )]
+    BufferedKey,
     /// It mutates a record for the second time and expects something of it.
     #[error(
         "operation {operation} mutates a record in keyspace {keyspace:?} that an earlier one mutates, and does not expect \

@@ -20,7 +20,7 @@ use crate::{
     format::{VERSION, names},
     state::{digest, memtable::Memtable},
 };
-use std::{io, mem, sync::Arc};
+use std::{io, mem, sync::Arc, time::Duration};
 
 /// How background work is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +43,8 @@ pub(super) struct Wakes {
 #[derive(Debug, Default)]
 struct Wanted {
     committer: bool,
+    /// There is something that nobody waits for.
+    buffered: bool,
     maintainer: bool,
     stop: bool,
 }
@@ -52,6 +54,15 @@ impl Wakes {
     pub(super) fn committer(&self) {
         self.wanted.lock().committer = true;
         self.committer.notify_one();
+    }
+
+    /// There are buffered entries, and nobody has the lead: they are to be written before long.
+    pub(super) fn committer_later(&self) {
+        let mut wanted = self.wanted.lock();
+        if !wanted.buffered {
+            wanted.buffered = true;
+            self.committer.notify_one();
+        }
     }
 
     /// There is a memtable to write out, or a segment to prepare.
@@ -64,6 +75,31 @@ impl Wakes {
         self.wanted.lock().stop = true;
         self.committer.notify_all();
         self.maintainer.notify_all();
+    }
+
+    /// Blocks until there is work for the committer, or buffered entries have waited for so long; false when it is time to
+    /// stop.
+    fn wait_committer(&self, interval: Duration) -> bool {
+        let mut state = self.wanted.lock();
+        loop {
+            if state.stop {
+                return false;
+            }
+            if mem::take(&mut state.committer) {
+                // These are written with whatever else there is.
+                state.buffered = false;
+                return true;
+            }
+            if state.buffered {
+                self.committer.wait_for(&mut state, interval);
+                if !state.committer && !state.stop {
+                    state.buffered = false;
+                    return true;
+                }
+            } else {
+                self.committer.wait(&mut state);
+            }
+        }
     }
 
     /// Blocks until there is work; false when it is time to stop.
@@ -86,7 +122,7 @@ pub(super) fn start(core: &Arc<Core>) -> io::Result<Vec<JoinHandle<()>>> {
     let committer = {
         let core = core.clone();
         move || {
-            while core.wakes.wait(&core.wakes.committer, |wanted| &mut wanted.committer) {
+            while core.wakes.wait_committer(core.options.buffered_interval) {
                 while core.take_lead() {
                     core.lead();
                 }

@@ -27,6 +27,8 @@ pub(super) struct Options {
     pub segment_bytes: u64,
     pub queue_limit: Load,
     pub threads: bool,
+    pub buffered_interval: Duration,
+    pub buffered_keys: bool,
     pub filter_limit_bytes: usize,
     pub policy: Policy,
     pub accept_clock_jump: bool,
@@ -69,6 +71,8 @@ impl Builder {
                 segment_bytes: 64 << 20,
                 queue_limit: Load { requests: QUEUE_REQUESTS, bytes: QUEUE_BYTES_MAX },
                 threads: true,
+                buffered_interval: Duration::from_millis(100),
+                buffered_keys: false,
                 filter_limit_bytes: 64 << 20,
                 policy: Policy {
                     retention: Retention { whole: 72 * HOUR, stubs: 400 * 24 * HOUR },
@@ -108,6 +112,21 @@ impl Builder {
     /// one longer.
     pub fn segment_bytes(mut self, bytes: u64) -> Self {
         self.options.segment_bytes = bytes.clamp(64 << 10, 1 << 30);
+        self
+    }
+
+    /// For how long at most what is [`Durability::Buffered`](crate::Durability) stays in memory before it is written and synced.
+    /// Default 100 ms, 1 ms to 1 hour.
+    pub fn buffered_sync_interval(mut self, interval: Duration) -> Self {
+        let (least, most) = (Duration::from_millis(1), Duration::from_secs(3600));
+        self.options.buffered_interval = interval.clamp(least, most);
+        self
+    }
+
+    /// Whether requests under an idempotency key may be [`Durability::Buffered`](crate::Durability): then a crash can take a
+    /// receipt that was given, and a retry is carried out. Default no.
+    pub fn allow_buffered_keys(mut self, allowed: bool) -> Self {
+        self.options.buffered_keys = allowed;
         self
     }
 

@@ -20,13 +20,13 @@ use super::{
     error::Error,
     outcome::Answer,
     preread::{Newest, Preread},
-    pressure::{Load, OnDuplicate, Patience, Terms},
+    pressure::{Durability, Load, OnDuplicate, Patience, Terms},
     room,
     sequencer::{About, Parked, Sequencer, Taken},
     slot::{Slot, Woken},
 };
 use crate::{
-    admission::{self, Admitted, At, Decision, Refusal, admit},
+    admission::{self, Admitted, At, Decision, Refusal, admit, shape::ShapeError},
     base::{
         Bytes, Entry, LogTime, Mode, RequestData, SeqNo, StoredRejection, Stub, Verdict, WindowRow,
         canary::canary,
@@ -79,6 +79,10 @@ impl Core {
     /// preparing a segment when none is ready.
     pub(super) fn offer(&self, request: RequestData, terms: Terms) -> Result<Offered, Error> {
         let bytes = room::entry_bound(&request);
+        let buffered = terms.durability == Durability::Buffered;
+        if buffered && request.key.is_some() && !self.options.buffered_keys {
+            return Err(ShapeError::BufferedKey.into());
+        }
         loop {
             let preread =
                 Preread::load(self, &request).map_err(|error| self.checkpoint_error(error))?;
@@ -99,8 +103,19 @@ impl Core {
                 // It tells nothing but the time, and whoever is late does not wait for the disk.
                 return Err(Error::DeadlineExceeded);
             }
+            if buffered {
+                self.write_later(&sequencer);
+                return Ok(Offered::Answered(reply));
+            }
             let load = Load::of(sequencer.pending.bytes() - before, &reply);
             return Ok(self.park(sequencer, reply, about, load, terms.patience));
+        }
+    }
+
+    /// Sees to it that what nobody waits for is written in time.
+    fn write_later(&self, sequencer: &Sequencer) {
+        if !sequencer.led && sequencer.pending.entries > 0 {
+            self.wakes.committer_later();
         }
     }
 
@@ -376,7 +391,12 @@ impl Core {
         sequencer.led =
             pending.entries > 0 && pending.parked.iter().any(|parked| parked.slot.promote());
         if !sequencer.led && sequencer.pending.entries > 0 {
-            self.wakes.committer();
+            if sequencer.pending.parked.is_empty() {
+                // Nobody waits for what is buffered.
+                self.wakes.committer_later();
+            } else {
+                self.wakes.committer();
+            }
         }
         // The queue is shorter now; and those who wait for a group to be written may have to write it themselves.
         self.room.notify_all();

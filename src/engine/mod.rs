@@ -33,7 +33,7 @@ pub use close_report::{CloseMark, CloseReport, Closed};
 pub use error::{Error, ErrorKind, Retry};
 pub use iter::Iter;
 pub use outcome::{Conflict, Found, OutOfBounds, Outcome, Receipt, Record, Rejection, Unmet};
-pub use pressure::{OnDuplicate, QueueReport};
+pub use pressure::{Durability, OnDuplicate, QueueReport};
 pub use request::Request;
 pub use resolve::{Encoded, KeyStatus};
 pub use snapshot::Snapshot;
@@ -344,6 +344,25 @@ impl Engine {
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         Snapshot::new(self.0.core.clone())
+    }
+
+    /// The state as it is now, what is not durable yet included: a power cut can take what this shows. Otherwise as
+    /// [`snapshot`](Self::snapshot).
+    #[must_use]
+    pub fn snapshot_applied(&self) -> Snapshot {
+        Snapshot::applied(self.0.core.clone())
+    }
+
+    /// Blocks until everything that was handed in before this call is durable, what is buffered included. Gives the last
+    /// durable entry.
+    ///
+    /// # Errors
+    /// [`Error::Poisoned`] when something could not be written; [`Error::Closed`]; [`Error::Reentrant`]; [`Error::Forked`].
+    pub fn sync(&self) -> Result<SeqNo, Error> {
+        self.check_open()?;
+        self.enter("sync")?;
+        self.core().settle()?;
+        Ok(self.durable_seq())
     }
 
     /// How many durable records a keyspace has; 0 for one that nothing was written to. Does not count them one by one.

@@ -24,6 +24,22 @@ pub(super) struct Terms {
     /// On the engine's monotonic clock: when it is no longer to be sequenced.
     pub deadline: Option<u64>,
     pub on_duplicate: OnDuplicate,
+    pub durability: Durability,
+}
+
+/// When a request is answered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Durability {
+    /// Once it is on the disk: what was answered is never lost.
+    #[default]
+    Synced,
+    /// As soon as it has its place in the log, in memory: for what one can afford to lose. It goes to the disk with the next
+    /// request that is synced, with [`Engine::sync`](crate::Engine::sync), or after
+    /// [`buffered_sync_interval`](crate::Builder::buffered_sync_interval). What a crash takes, of a process or of a machine,
+    /// is the end of the log: never a request without all those after it. Readers see it when it is durable, and
+    /// [`Engine::snapshot_applied`](crate::Engine::snapshot_applied) at once.
+    Buffered,
 }
 
 /// What a caller does when it would have to wait for others.
@@ -86,8 +102,8 @@ pub struct QueueReport {
 impl Terms {
     /// Of a call that waits for as long as it takes, and leads.
     pub(super) const fn patient() -> Self {
-        let on_duplicate = OnDuplicate::Return;
-        Self { patience: Patience::Leads, deadline: None, on_duplicate }
+        let (on_duplicate, durability) = (OnDuplicate::Return, Durability::Synced);
+        Self { patience: Patience::Leads, deadline: None, on_duplicate, durability }
     }
 
     /// Whether the deadline has passed.

@@ -3,7 +3,7 @@
 use super::{
     error::Error,
     fingerprint, payload,
-    pressure::{OnDuplicate, Patience, Terms},
+    pressure::{Durability, OnDuplicate, Patience, Terms},
 };
 use crate::{
     admission::shape::{ShapeError, check_request},
@@ -51,6 +51,7 @@ pub struct Request<T = Bytes> {
     first_error: Option<Error>,
     on_duplicate: OnDuplicate,
     deadline_in: Option<Duration>,
+    durability: Durability,
     decode: fn(&[u8]) -> Result<T, CodecError>,
 }
 
@@ -74,8 +75,16 @@ impl Request {
     fn with(key: Option<IdempotencyKey>) -> Self {
         let data = RequestData::empty(None);
         let decode = |bytes: &[u8]| Ok(Bytes::copy_from_slice(bytes));
-        let on_duplicate = OnDuplicate::Return;
-        Self { data, key, intent: None, first_error: None, on_duplicate, deadline_in: None, decode }
+        Self {
+            data,
+            key,
+            intent: None,
+            first_error: None,
+            on_duplicate: OnDuplicate::Return,
+            deadline_in: None,
+            durability: Durability::Synced,
+            decode,
+        }
     }
 }
 
@@ -224,13 +233,37 @@ impl<T> Request<T> {
         self
     }
 
+    /// When it is answered: once it is durable, or at once, for what one can afford to lose. Not part of what the client asked.
+    /// A request under an idempotency key is refused as [`Durability::Buffered`] ([`Error::Shape`]), unless
+    /// [`Builder::allow_buffered_keys`](crate::Builder::allow_buffered_keys) was called: its receipt could be lost, and the
+    /// request carried out a second time.
+    ///
+    /// ```
+    /// use steadfast::{Durability, Engine, Expect, Keyspace, Request};
+    ///
+    /// const SEEN: Keyspace<u64, u64> = Keyspace::new("last-seen");
+    ///
+    /// let engine = Engine::in_memory()?;
+    /// let seen = Request::unkeyed().put(&SEEN, &12, &1_790_000_000, Expect::Any);
+    /// engine.commit(seen.durability(Durability::Buffered))?.committed()?;
+    /// assert!(engine.snapshot_applied().contains(&SEEN, &12)?);
+    /// engine.sync()?;
+    /// assert!(engine.contains(&SEEN, &12)?);
+    /// # Ok::<(), steadfast::Error>(())
+    /// ```
+    pub fn durability(mut self, durability: Durability) -> Self {
+        self.durability = durability;
+        self
+    }
+
     /// How it is handed in, now.
     pub(super) fn terms(&self, patience: Patience, clock: &dyn Clock) -> Terms {
         let deadline = self.deadline_in.map(|duration| {
             let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
             clock.monotonic_nanos().saturating_add(nanos)
         });
-        Terms { patience, deadline, on_duplicate: self.on_duplicate }
+        let Self { on_duplicate, durability, .. } = *self;
+        Terms { patience, deadline, on_duplicate, durability }
     }
 
     /// What the receipt gives back, to a retry too: [`Receipt::result`](crate::Receipt), up to 64 KiB encoded. A retry must
@@ -240,9 +273,10 @@ impl<T> Request<T> {
             Ok(bytes) => self.data.verdict = Verdict::Commit(bytes),
             Err(error) => self.fail(error.into()),
         }
-        let Self { data, key, intent, first_error, on_duplicate, deadline_in, .. } = self;
+        let Self { data, key, intent, first_error, on_duplicate, deadline_in, durability, .. } =
+            self;
         let decode = payload::decode;
-        Request { data, key, intent, first_error, on_duplicate, deadline_in, decode }
+        Request { data, key, intent, first_error, on_duplicate, deadline_in, durability, decode }
     }
 
     /// Checks the request and seals it with its fingerprint.

@@ -52,6 +52,15 @@ impl Snapshot {
         Self(Arc::new(inner))
     }
 
+    /// As of the last entry that was applied, durable or not.
+    pub(super) fn applied(core: Arc<Core>) -> Self {
+        let sequencer = core.sequencer.lock();
+        let (view, seq) = (core.view.read().clone(), sequencer.fold.applied);
+        core.live.lock().add(seq);
+        drop(sequencer);
+        Self(Arc::new(Inner { view, seq, core }))
+    }
+
     /// The last entry this shows; 0 before the first.
     #[must_use]
     pub fn seq(&self) -> SeqNo {

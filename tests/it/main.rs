@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod basics;
+mod buffered;
 mod canaries;
 mod crash;
 mod damage;
