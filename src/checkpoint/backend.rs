@@ -4,12 +4,18 @@
 //! that is refused must not have changed one byte, so a [`Backend`] starts *held*: what redb writes is kept in memory,
 //! and visible to redb, until it is either [released](Backend::release), that is, carried out in exactly redb's order,
 //! or [abandoned](Backend::abandon). After that it passes everything on, or nothing.
+//!
+//! redb takes an error for the end: it refuses everything from then on. But a full disk passes. So from the first write
+//! that finds no room on, a backend that passes everything on is *short*: it holds this write and all that follow, in their
+//! order, and redb goes on as if nothing were. A sync that is held makes nothing durable, so whoever commits must
+//! [release](Backend::release) before believing it.
 
 use super::{
-    held::Held,
+    error::CheckpointError,
+    held::{Held, Stuck},
     sums::{self, Sums},
 };
-use crate::disk::File;
+use crate::disk::{self, File};
 use parking_lot::{Mutex, RwLock};
 use std::{
     io,
@@ -26,6 +32,8 @@ pub(super) struct Backend(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     file: Arc<dyn File>,
+    /// One at a time carries out what was held. Taken before `mode`.
+    releasing: Mutex<()>,
     mode: RwLock<Mode>,
     /// The length redb sees. We are the file's only user, so nobody else changes it.
     len: AtomicU64,
@@ -37,9 +45,21 @@ struct Shared {
 
 #[derive(Debug)]
 enum Mode {
+    /// Until it is said what becomes of it.
     Held(Held),
     Passing,
+    /// Until there is room.
+    Short(Held),
     Abandoned,
+}
+
+impl Mode {
+    const fn held(&self) -> Option<&Held> {
+        match self {
+            Self::Held(held) | Self::Short(held) => Some(held),
+            Self::Passing | Self::Abandoned => None,
+        }
+    }
 }
 
 /// The first failure of the machine, in a form that can be given out again and again.
@@ -75,6 +95,7 @@ impl Backend {
     fn new(file: Arc<dyn File>, len: u64, mode: Mode) -> Self {
         Self(Arc::new(Shared {
             file,
+            releasing: Mutex::default(),
             mode: RwLock::new(mode),
             len: AtomicU64::new(len),
             sums: Sums::default(),
@@ -83,19 +104,50 @@ impl Backend {
         }))
     }
 
-    /// Carries out what was held back, and passes everything on from now on. When this fails, the file holds a prefix
-    /// of redb's writes, as after a crash, and nothing more is ever written.
-    pub(super) fn release(&self) -> io::Result<()> {
-        let mut mode = self.0.mode.write();
-        let Mode::Held(held) = &mut *mode else { return Ok(()) };
-        let done = held.replay(&*self.0.file);
-        *mode = if done.is_ok() { Mode::Passing } else { Mode::Abandoned };
-        self.0.note(done)
+    /// Carries out what was held back, and passes everything on from now on. Readers go on meanwhile.
+    ///
+    /// Without room for all of it, the file holds a prefix of redb's writes, as after a crash, and the rest stays held: it can
+    /// be tried again. When it fails, that prefix is all, and nothing more is ever written.
+    pub(super) fn release(&self) -> Result<(), CheckpointError> {
+        let _releasing = self.0.releasing.lock();
+        loop {
+            let replayed = match self.0.mode.read().held() {
+                Some(held) => held.replay(&*self.0.file),
+                None => return Ok(()),
+            };
+            let mut mode = self.0.mode.write();
+            match replayed {
+                Err(Stuck::Full) => return Err(CheckpointError::Full),
+                Err(Stuck::Failed(error)) => {
+                    *mode = Mode::Abandoned;
+                    return self.0.note(Err(error)).map_err(CheckpointError::Io);
+                }
+                // Unless something more was held meanwhile.
+                Ok(()) if mode.held().is_none_or(Held::is_done) => {
+                    *mode = Mode::Passing;
+                    return Ok(());
+                }
+                Ok(()) => {}
+            }
+        }
     }
 
     /// Drops what was held back; nothing reaches the file any more.
     pub(super) fn abandon(&self) {
         *self.0.mode.write() = Mode::Abandoned;
+    }
+
+    /// Whether there was no room for something that is held since.
+    pub(super) fn is_short(&self) -> bool {
+        matches!(*self.0.mode.read(), Mode::Short(_))
+    }
+
+    /// How many bytes are held because there was no room for them.
+    pub(super) fn short_bytes(&self) -> u64 {
+        match &*self.0.mode.read() {
+            Mode::Short(held) => held.bytes(),
+            _ => 0,
+        }
     }
 
     /// The first failure of the machine, if there was one.
@@ -149,7 +201,9 @@ impl Shared {
         }
         match &*self.mode.read() {
             Mode::Passing => self.note(self.file.read_exact_at(offset, out)),
-            Mode::Held(held) => self.note(held.read(&*self.file, offset, out)),
+            Mode::Held(held) | Mode::Short(held) => {
+                self.note(held.read(&*self.file, offset, out))
+            }
             Mode::Abandoned => Err(abandoned()),
         }?;
         // Not noted either: this is damage.
@@ -184,32 +238,37 @@ impl Shared {
 
     fn sync(&self) -> io::Result<()> {
         self.refuse_after_failure()?;
-        self.change(
-            |held| {
-                held.sync();
-                Ok(())
-            },
-            || self.file.sync_data(),
-        )
+        let hold = |held: &mut Held| {
+            held.sync();
+            Ok(())
+        };
+        // Whatever a sync that fails says, nothing is known about the bytes: that one is final.
+        let failed = |error: io::Error| {
+            if disk::is_full(&error) { io::Error::other(error) } else { error }
+        };
+        self.change(hold, || self.file.sync_data().map_err(failed))
     }
 
-    /// Holds a change back, passes it on, or refuses it. Passing only needs the mode not to change meanwhile.
+    /// Passes a change on, holds it back, or refuses it. Passing only needs the mode not to change meanwhile.
     fn change(
         &self,
         hold: impl FnOnce(&mut Held) -> io::Result<()>,
-        pass: impl FnOnce() -> io::Result<()>,
+        pass: impl Fn() -> io::Result<()>,
     ) -> io::Result<()> {
-        {
-            let mode = self.mode.read();
-            match &*mode {
-                Mode::Passing => return self.note(pass()),
-                Mode::Abandoned => return Err(abandoned()),
-                Mode::Held(_) => {}
-            }
-        }
+        let short = match &*self.mode.read() {
+            Mode::Passing => match pass() {
+                Err(error) if disk::is_full(&error) => true,
+                done => return self.note(done),
+            },
+            Mode::Abandoned => return Err(abandoned()),
+            Mode::Held(_) | Mode::Short(_) => false,
+        };
         let mut mode = self.mode.write();
+        if short && matches!(*mode, Mode::Passing) {
+            *mode = Mode::Short(Held::new(self.len.load(Ordering::Acquire)));
+        }
         match &mut *mode {
-            Mode::Held(held) => self.note(hold(held)),
+            Mode::Held(held) | Mode::Short(held) => self.note(hold(held)),
             Mode::Passing => self.note(pass()),
             Mode::Abandoned => Err(abandoned()),
         }

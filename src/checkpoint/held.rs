@@ -1,7 +1,11 @@
 //! Changes to a file that are kept in memory: the list, to be carried out later, and what a reader sees meanwhile.
 
-use crate::disk::File;
-use std::{collections::BTreeMap, io};
+use crate::disk::{self, File};
+use std::{
+    collections::BTreeMap,
+    io,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 const BLOCK: u64 = 4096;
 
@@ -9,6 +13,10 @@ const BLOCK: u64 = 4096;
 #[derive(Debug)]
 pub(super) struct Held {
     changes: Vec<Change>,
+    /// How many of them have been carried out.
+    done: AtomicUsize,
+    /// How many bytes they write.
+    bytes: u64,
     /// Blocks that differ from the file.
     blocks: BTreeMap<u64, Box<[u8]>>,
     /// How much of the file shows through; what was cut off reads as zeros if the length grows again.
@@ -24,7 +32,13 @@ enum Change {
 
 impl Held {
     pub(super) const fn new(len: u64) -> Self {
-        Self { changes: Vec::new(), blocks: BTreeMap::new(), shows: len }
+        let done = AtomicUsize::new(0);
+        Self { changes: Vec::new(), done, bytes: 0, blocks: BTreeMap::new(), shows: len }
+    }
+
+    /// How many bytes are to be written in all.
+    pub(super) const fn bytes(&self) -> u64 {
+        self.bytes
     }
 
     /// Reads the file with the changes in place. The caller has checked the range against the length.
@@ -56,6 +70,7 @@ impl Held {
                 .copy_from_slice(&bytes[(from - offset) as usize..(to - offset) as usize]);
         }
         self.changes.push(Change::Write { offset, bytes: bytes.into() });
+        self.bytes += bytes.len() as u64;
         Ok(())
     }
 
@@ -81,15 +96,38 @@ impl Held {
         self.changes.push(Change::Sync);
     }
 
-    /// Carries the changes out, in order.
-    pub(super) fn replay(&self, file: &dyn File) -> io::Result<()> {
-        for change in &self.changes {
+    /// Carries the changes out, in order, from where the last call ended. What this one could not do is done by the next:
+    /// readers see no difference.
+    pub(super) fn replay(&self, file: &dyn File) -> Result<(), Stuck> {
+        let done = self.done.load(Ordering::Acquire);
+        for (place, change) in self.changes.iter().enumerate().skip(done) {
             match change {
-                Change::Write { offset, bytes } => file.write_all_at(*offset, bytes)?,
-                Change::SetLen(len) => file.set_len(*len)?,
-                Change::Sync => file.sync_data()?,
+                Change::Write { offset, bytes } => file.write_all_at(*offset, bytes).map_err(Stuck::of)?,
+                Change::SetLen(len) => file.set_len(*len).map_err(Stuck::of)?,
+                // Whatever it says, nothing is known about the bytes any more.
+                Change::Sync => file.sync_data().map_err(Stuck::Failed)?,
             }
+            self.done.store(place + 1, Ordering::Release);
         }
         Ok(())
+    }
+
+    /// Whether all of them have been carried out.
+    pub(super) fn is_done(&self) -> bool {
+        self.done.load(Ordering::Acquire) == self.changes.len()
+    }
+}
+
+/// Why changes were not carried out.
+#[derive(Debug)]
+pub(super) enum Stuck {
+    /// There is no room. They can be tried again.
+    Full,
+    Failed(io::Error),
+}
+
+impl Stuck {
+    fn of(error: io::Error) -> Self {
+        if disk::is_full(&error) { Self::Full } else { Self::Failed(error) }
     }
 }

@@ -8,6 +8,7 @@ use crate::{
         thread::{self, JoinHandle},
     },
     checkpoint::CheckpointError,
+    disk,
     format::names,
 };
 use std::{io, mem, sync::Arc};
@@ -93,7 +94,10 @@ impl Core {
         self.stopped.store(true, Ordering::Release);
         let io = |what: &str| {
             let what = what.to_owned();
-            move |source: io::Error| Error::Io { what, source }
+            move |source: io::Error| match disk::is_full(&source) {
+                true => Error::NoSpace { what },
+                false => Error::Io { what, source },
+            }
         };
         let closed = match (checkpoint, &poison) {
             (Some(checkpoint), Some(_)) => {
@@ -117,6 +121,7 @@ impl Core {
         drop(preparing);
         closed.map_err(|error| match error {
             CheckpointError::Io(source) => io("closing the checkpoint")(source),
+            CheckpointError::Full => Self::no_room_for_checkpoint(),
             CheckpointError::Damaged { what } => {
                 io("closing the checkpoint")(io::Error::other(what))
             }

@@ -105,6 +105,7 @@ impl Core {
             CheckpointError::Io(source) => {
                 self.stop_writes(format!("reading the checkpoint failed: {source}"))
             }
+            CheckpointError::Full => Self::no_room_for_checkpoint(),
             CheckpointError::Damaged { what } => Error::Corruption {
                 file: crate::format::names::CHECKPOINT.into(),
                 offset: 0,
@@ -112,6 +113,10 @@ impl Core {
                 evidence: what,
             },
         }
+    }
+
+    pub(super) fn no_room_for_checkpoint() -> Error {
+        Error::NoSpace { what: "writing the checkpoint".into() }
     }
 
     /// The last error of a write or sync, as those are told that come after it.

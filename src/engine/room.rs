@@ -76,8 +76,12 @@ impl Core {
 
     fn wait_for_checkpoint(&self, mut sequencer: MutexGuard<'_, Sequencer>) -> Result<(), Error> {
         if self.options.threads {
+            let before = sequencer.shortages;
             self.wakes.maintainer();
             self.room.wait(&mut sequencer);
+            if sequencer.shortages != before {
+                return Err(Self::no_room_for_checkpoint());
+            }
             return Ok(());
         }
         // Nobody else will do it.

@@ -156,18 +156,23 @@ pub(crate) fn prepare(
     Ok(Segment { header, file })
 }
 
-/// Gives a prepared segment its name in the log, durably, and leaves a note that it was begun: while it is the last, nothing
-/// else would show that it is gone.
+/// Gives a prepared segment its name in the log, durably, and lets the note of the newest segment tell of it: while it is the
+/// last, nothing else would show that it is gone. Needs no room where the note of the one before is there.
 pub(crate) fn adopt(disk: &dyn Disk, segment: &Segment) -> io::Result<()> {
     let number = segment.number();
     disk.rename(&names::spare(number), &names::segment(number))?;
     disk.sync_dir(names::SEGMENTS)?;
     // After the name is durable, or a power cut could leave the note without the segment.
-    match disk.create(&names::newest(number)) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-        _ => disk.sync_dir(names::SEGMENTS)?,
+    let note = names::newest(number);
+    match disk.rename(&names::newest(number - 1), &note) {
+        // There is none before the first, nor if a crash came between the two: then this is an opening.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => match disk.create(&note) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        },
+        moved => moved?,
     }
-    remove_if_there(disk, &names::newest(number - 1))
+    disk.sync_dir(names::SEGMENTS)
 }
 
 #[cfg(test)]
