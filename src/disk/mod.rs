@@ -7,6 +7,7 @@ mod contents;
 mod folders;
 mod memory;
 mod name;
+mod read_only;
 mod real;
 mod system;
 
@@ -16,6 +17,7 @@ mod conformance;
 mod sim;
 
 pub use memory::MemoryDisk;
+pub(crate) use read_only::ReadOnlyDisk;
 pub use real::RealDisk;
 #[cfg(feature = "testing")]
 pub use sim::{Choice, Effect, Fault, Lie, Repeat, SimClock, SimDisk, SimEntropy, is_power_off};

@@ -114,7 +114,7 @@ impl Core {
         drop(self.writer.lock());
         let marked = match poison {
             Some(poison) => Err(Self::poisoned(&poison)),
-            None if closed.is_err() => Ok(()),
+            None if closed.is_err() || self.options.read_only => Ok(()),
             None => self.leave_mark().map_err(io("marking the log as closed")),
         };
         *self.lock.lock() = None;

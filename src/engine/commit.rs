@@ -95,10 +95,10 @@ impl Core {
         }
     }
 
-    /// What is remembered under a request's key, once that is durable.
+    /// What is remembered under a request's key, once that is durable; if nothing is, whether it can be carried out at all.
     pub(super) fn probe(&self, request: &RequestData) -> Result<Option<Answer>, Error> {
         match self.look_up(request, true)? {
-            None => Ok(None),
+            None => self.check_writable().map(|()| None),
             Some(Offered::Answered(answer)) => answer.map(Some),
             Some(Offered::Parked { slot, leads }) => self.await_reply(&slot, leads).map(Some),
         }

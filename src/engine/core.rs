@@ -115,6 +115,14 @@ impl Core {
         }
     }
 
+    /// Refuses a write to an engine that only reads.
+    pub(super) fn check_writable(&self) -> Result<(), Error> {
+        if self.options.read_only {
+            return Err(Error::ReadOnly { reason: "it was opened to be read only".into() });
+        }
+        Ok(())
+    }
+
     pub(super) fn no_room_for_checkpoint() -> Error {
         Error::NoSpace { what: "writing the checkpoint".into() }
     }

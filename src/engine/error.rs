@@ -19,6 +19,7 @@ use thiserror::Error;
 /// | `Shape`, `Limit`, `Codec`, `FutureVersion`, `NotANumber` | nothing | `Never`: change the request |
 /// | `KeyspaceMismatch` | nothing | `Never`: change the program |
 /// | `NoSpace` | nothing | `SameKey`, once there is room |
+/// | `ReadOnly` | nothing | `SameKey`, once it takes writes |
 /// | `Indeterminate` | unknown until the directory is opened again | `Resolve` |
 /// | `Poisoned` | nothing | `SameKey`, after opening again |
 /// | `Closed` | nothing | `SameKey`, after opening again |
@@ -91,11 +92,18 @@ pub enum Error {
         /// In what it differs.
         differs: Difference,
     },
-    /// The disk is full. Nothing was logged, and the engine is healthy.
+    /// The disk is full. Nothing was logged, and the engine is healthy: reads and remembered outcomes go on, and writes do
+    /// by themselves when there is room.
     #[error("no space left while {what}: make room and try again; nothing was logged")]
     NoSpace {
         /// What needed the space.
         what: String,
+    },
+    /// The engine takes no writes: it was opened to be read only. Outcomes that are remembered are told all the same.
+    #[error("the database takes no writes: {reason}; nothing was logged")]
+    ReadOnly {
+        /// Why.
+        reason: Arc<str>,
     },
     /// The write or the sync of the request's entry failed: whether it counts is decided when the directory is opened
     /// again.
@@ -217,6 +225,7 @@ pub enum ErrorKind {
     NotANumber,
     KeyspaceMismatch,
     NoSpace,
+    ReadOnly,
     Indeterminate,
     Poisoned,
     Closed,
@@ -244,6 +253,7 @@ impl Error {
             Self::NotANumber { .. } => ErrorKind::NotANumber,
             Self::KeyspaceMismatch { .. } => ErrorKind::KeyspaceMismatch,
             Self::NoSpace { .. } => ErrorKind::NoSpace,
+            Self::ReadOnly { .. } => ErrorKind::ReadOnly,
             Self::Indeterminate { .. } => ErrorKind::Indeterminate,
             Self::Poisoned { .. } => ErrorKind::Poisoned,
             Self::Closed => ErrorKind::Closed,
@@ -264,9 +274,11 @@ impl Error {
         match self {
             Self::Rejected(rejection) => rejection.retry(),
             Self::KeyReused { .. } | Self::Indeterminate { .. } => Retry::Resolve,
-            Self::NoSpace { .. } | Self::Poisoned { .. } | Self::Closed | Self::Locked { .. } => {
-                Retry::SameKey
-            }
+            Self::NoSpace { .. }
+            | Self::ReadOnly { .. }
+            | Self::Poisoned { .. }
+            | Self::Closed
+            | Self::Locked { .. } => Retry::SameKey,
             _ => Retry::Never,
         }
     }

@@ -90,6 +90,15 @@ impl Engine {
         Self::builder().open(path)
     }
 
+    /// Opens the database in the directory `path` to read it only, with the defaults of [`Builder`], and changes nothing in it.
+    /// Blocks.
+    ///
+    /// # Errors
+    /// As [`Builder::open_read_only`].
+    pub fn open_read_only(path: impl AsRef<Path>) -> Result<Self, Error> {
+        Self::builder().open_read_only(path)
+    }
+
     /// Makes a database in memory, for the tests of a service. Every call makes another one; it is gone when it is
     /// closed.
     ///
@@ -107,9 +116,14 @@ impl Engine {
     fn open_machine(options: Options, machine: Machine) -> Result<Self, Error> {
         let location = machine.disk.location();
         let failed = |error: OpenError| Error::opening(error, location.clone());
+        let cache_bytes = options.checkpoint_cache_bytes;
+        if options.read_only {
+            let recovered = recovery::open_read_only(&machine, cache_bytes).map_err(failed)?;
+            let core = Arc::new(Core::new(options, machine, recovered));
+            return Ok(Self(Arc::new(Handle::start(core)?)));
+        }
         let recovered =
-            recovery::open(&machine, options.checkpoint_cache_bytes, options.segment_bytes)
-                .map_err(failed)?;
+            recovery::open(&machine, cache_bytes, options.segment_bytes).map_err(failed)?;
         let many = recovered.segments > SEGMENTS_AT_OPEN;
         let core = Arc::new(Core::new(options, machine, recovered));
         let due = core.due(&core.sequencer.lock());
@@ -135,7 +149,8 @@ impl Engine {
     /// - [`Error::Shape`], [`Error::Limit`], [`Error::Codec`]: the request itself is wrong
     /// - [`Error::KeyReused`]: its key was used with another intent
     /// - [`Error::KeyspaceMismatch`], [`Error::FutureVersion`], [`Error::NotANumber`]: it does not fit what is stored
-    /// - [`Error::NoSpace`]: the disk has no room for another segment
+    /// - [`Error::NoSpace`]: the disk has no room for another segment, or for the checkpoint that must make room in memory
+    /// - [`Error::ReadOnly`]: it was opened to be read only
     /// - [`Error::Io`]: preparing a segment failed
     /// - [`Error::Corruption`]: the checkpoint's file is damaged
     /// - [`Error::Poisoned`], [`Error::Closed`], [`Error::SequenceExhausted`]: the engine takes no more writes
@@ -335,19 +350,22 @@ impl Engine {
     /// meanwhile.
     ///
     /// # Errors
-    /// [`Error::Poisoned`] when this checkpoint could not be written, for want of space too, or an earlier write failed;
-    /// [`Error::Corruption`] when the checkpoint's file is damaged; [`Error::Closed`]; [`Error::Reentrant`] from inside a
+    /// [`Error::NoSpace`] when there is no room for it: then the engine goes on, and it is written when there is;
+    /// [`Error::Poisoned`] when it could not be written for another reason, or an earlier write failed;
+    /// [`Error::ReadOnly`]; [`Error::Corruption`] when the checkpoint's file is damaged; [`Error::Closed`]; [`Error::Reentrant`] from inside a
     /// closure given to [`update`](Self::update). Nothing durable is lost by any of them.
     pub fn checkpoint(&self) -> Result<(), Error> {
         self.check_open()?;
         reentrancy::check("checkpoint")?;
+        self.core().check_writable()?;
         self.core().checkpoint_now()
     }
 
     /// Does one bounded piece of background work: for an engine with [`Background::Manual`]. False when there was none.
     ///
     /// # Errors
-    /// As [`checkpoint`](Self::checkpoint), and [`Error::NoSpace`] or [`Error::Io`] from preparing a segment.
+    /// As [`checkpoint`](Self::checkpoint), and [`Error::NoSpace`] or [`Error::Io`] from preparing a segment. An engine that
+    /// only reads has no such work.
     #[cfg_attr(not(feature = "testing"), doc(hidden))]
     pub fn run_background_step(&self) -> Result<bool, Error> {
         self.check_open()?;
@@ -356,7 +374,8 @@ impl Engine {
 
     /// Closes the engine for all of its clones: waits until what was handed in is durable and a checkpoint under way is
     /// written, and leaves a mark that says where the log ended. Afterwards calls on clones give [`Error::Closed`], and
-    /// the directory can be opened again. Blocks and syncs. On an engine that is closed already it does nothing.
+    /// the directory can be opened again. Blocks and syncs. On an engine that is closed already it does nothing. One that only
+    /// reads leaves no mark.
     ///
     /// Dropping the last clone does the same as far as it can, and tells nobody when it can't. A [`Snapshot`] may be kept:
     /// what it needs from the checkpoint's file is refused from then on, as [`Error::Closed`].
@@ -382,7 +401,7 @@ impl Engine {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Poisoned`] when an earlier write failed; [`Error::Io`] when the mark could not be left;
+    /// [`Error::Poisoned`] when an earlier write failed; [`Error::NoSpace`] or [`Error::Io`] when the mark could not be left;
     /// [`Error::Reentrant`] from inside a closure given to [`update`](Self::update). Nothing durable is lost by any of
     /// them.
     pub fn close(self) -> Result<(), Error> {

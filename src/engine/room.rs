@@ -31,6 +31,7 @@ impl Core {
             if sequencer.closed {
                 return Err(Error::Closed);
             }
+            self.check_writable()?;
             if sequencer.poison.is_some() {
                 return Ok(sequencer);
             }

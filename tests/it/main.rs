@@ -19,6 +19,7 @@ mod log;
 #[cfg(target_os = "linux")]
 mod memory;
 mod outcomes;
+mod read_only;
 mod reads;
 #[cfg(steadfast_shuttle)]
 mod schedules;
