@@ -201,9 +201,7 @@ impl Shared {
         }
         match &*self.mode.read() {
             Mode::Passing => self.note(self.file.read_exact_at(offset, out)),
-            Mode::Held(held) | Mode::Short(held) => {
-                self.note(held.read(&*self.file, offset, out))
-            }
+            Mode::Held(held) | Mode::Short(held) => self.note(held.read(&*self.file, offset, out)),
             Mode::Abandoned => Err(abandoned()),
         }?;
         // Not noted either: this is damage.

@@ -102,7 +102,9 @@ impl Held {
         let done = self.done.load(Ordering::Acquire);
         for (place, change) in self.changes.iter().enumerate().skip(done) {
             match change {
-                Change::Write { offset, bytes } => file.write_all_at(*offset, bytes).map_err(Stuck::of)?,
+                Change::Write { offset, bytes } => {
+                    file.write_all_at(*offset, bytes).map_err(Stuck::of)?
+                }
                 Change::SetLen(len) => file.set_len(*len).map_err(Stuck::of)?,
                 // Whatever it says, nothing is known about the bytes any more.
                 Change::Sync => file.sync_data().map_err(Stuck::Failed)?,

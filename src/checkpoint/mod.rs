@@ -169,8 +169,7 @@ impl Checkpoint {
         self.settle()?;
         if unsettled.is_none() {
             let hold = self.hold_bytes;
-            *unsettled =
-                Some(write::commit(self.database(), &self.backend, changes, meta, hold)?);
+            *unsettled = Some(write::commit(self.database(), &self.backend, changes, meta, hold)?);
             self.settle()?;
         }
         let bytes = unsettled.take().expect("committed now or before");

@@ -180,7 +180,11 @@ impl Writer<'_> {
 
     /// Whether what is held for want of room has become too much.
     fn check_room(&self) -> Result<(), CheckpointError> {
-        if self.backend.short_bytes() > self.hold_bytes { Err(CheckpointError::Full) } else { Ok(()) }
+        if self.backend.short_bytes() > self.hold_bytes {
+            Err(CheckpointError::Full)
+        } else {
+            Ok(())
+        }
     }
 
     /// Closing a table hands its root to the transaction, so here, unlike in `Guarded`'s destructor, a panic counts.

@@ -2,9 +2,7 @@
 
 use super::{Background, Engine, error::Error};
 use crate::{
-    disk::{
-        Clock, Disk, Entropy, MemoryDisk, ReadOnlyDisk, RealDisk, SystemClock, SystemEntropy,
-    },
+    disk::{Clock, Disk, Entropy, MemoryDisk, ReadOnlyDisk, RealDisk, SystemClock, SystemEntropy},
     recovery::Machine,
 };
 use std::{io, path::Path, sync::Arc};
@@ -200,7 +198,10 @@ impl Builder {
     fn read_disk(self, disk: Arc<dyn Disk>) -> Result<Engine, Error> {
         let Self { mut options, clock, entropy } = self;
         (options.read_only, options.threads) = (true, false);
-        Engine::open_machine(options, Machine { disk: Arc::new(ReadOnlyDisk(disk)), clock, entropy })
+        Engine::open_machine(
+            options,
+            Machine { disk: Arc::new(ReadOnlyDisk(disk)), clock, entropy },
+        )
     }
 
     /// Opens the database on a disk of the caller's.

@@ -1,10 +1,13 @@
 //! A disk that is full while a checkpoint is written, at every place.
 
 use super::{
-    memory_file::MemoryFile,
-    model::{CACHE, Model, Step, created, opened, written},
+    memory_file::{Done, MemoryFile},
+    model::{CACHE, Model, Step, created, opened, row, written},
 };
-use crate::checkpoint::{Checkpoint, CheckpointError};
+use crate::{
+    base::KeyspaceId,
+    checkpoint::{Changes, Checkpoint, CheckpointError},
+};
 use proptest::prelude::*;
 use std::sync::{Arc, atomic::Ordering};
 
@@ -41,7 +44,7 @@ fn write_with_little_room(
         tries.held_bytes = tries.held_bytes.max(checkpoint.backend.short_bytes());
         assert!(checkpoint.failed().is_none());
         assert!(before.check(checkpoint).unwrap(), "readers see something else");
-        if tries.full < 4 {
+        if tries.full < 3 {
             check_crashed(file, before);
         }
         *file.room.lock().as_mut().unwrap() += more;
@@ -62,14 +65,14 @@ fn check_crashed(file: &MemoryFile, model: &Model) {
 #[test]
 fn a_full_disk_at_any_page_fails_nothing_and_passes() {
     let (mut full, mut committed, mut given_up) = (0, 0, 0);
-    for records in [100, 3_000] {
-        for room in (0..6).chain((8..).step_by(records as usize / 25)) {
+    for (records, step_pages, more) in [(100, 4, 3), (2_000, 60, 40)] {
+        for room in (0..4).chain((8..).step_by(step_pages)) {
             let file = created();
             let (checkpoint, before) = written(&file, 2, 60);
             let mut after = before.clone();
             let step = after.plan(records);
             let tries =
-                write_with_little_room(&file, (&checkpoint, &before), (&after, &step), room, 9);
+                write_with_little_room(&file, (&checkpoint, &before), (&after, &step), room, more);
             full += tries.full;
             committed += tries.committed;
             given_up += tries.full - tries.committed;
@@ -90,14 +93,18 @@ fn a_full_disk_at_any_page_fails_nothing_and_passes() {
 
 #[test]
 fn what_is_short_can_be_closed_and_dropped_and_leaves_what_was_before() {
-    for records in [100, 3_000] {
+    for records in [100, 2_000] {
         for close in [false, true] {
             let file = created();
             let (checkpoint, before) = written(&file, 2, 60);
             *file.room.lock() = Some(3);
             let error = before.clone().change(&checkpoint, records).unwrap_err();
             assert!(matches!(error, CheckpointError::Full));
-            if close { checkpoint.close().unwrap() } else { drop(checkpoint) }
+            if close {
+                checkpoint.close().unwrap()
+            } else {
+                drop(checkpoint)
+            }
             *file.room.lock() = None;
             check_crashed(&file, &before);
         }
@@ -167,14 +174,41 @@ fn a_creation_without_room_says_so() {
     }
 }
 
+/// Why no room is set aside before a write: what a few bytes can need has no bound of any use.
+#[test]
+fn a_small_row_can_cost_the_copy_of_a_large_one() {
+    let file = created();
+    let checkpoint = opened(&file);
+    let mut model = Model::default();
+    let put = |model: &mut Model, key: &[u8], len: usize| {
+        let row = row(1, len);
+        let place = (KeyspaceId::new(1), key.to_vec());
+        model.records.insert(place, row.clone());
+        let changes = Changes {
+            records: [(KeyspaceId::new(1), key, Some(&row))].into_iter(),
+            window: std::iter::empty(),
+            counts: [(KeyspaceId::new(1), model.records.len() as u64)].into_iter(),
+        };
+        file.done.lock().clear();
+        checkpoint.write(changes, &model.meta()).unwrap();
+        let written = |done: &Done| if let Done::Write { len, .. } = done { *len } else { 0 };
+        file.done.lock().iter().map(written).sum::<usize>()
+    };
+    put(&mut model, b"large", 1_000_000);
+    let written = put(&mut model, b"larger", 10);
+    println!("10 bytes beside 1,000,000: {written} bytes written");
+    assert!(written > 1_000_000);
+    assert!(model.check(&checkpoint).unwrap());
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig::with_cases(24))]
 
     // Any changes to any tree, with any room: they are written, or there is no room, and then they can be written again.
     #[test]
     fn any_write_with_any_room_is_done_or_can_be_done_again(
-        history in prop::collection::vec(1u64..400, 0..4),
-        writes in prop::collection::vec((1u64..2_000, 0usize..400, 1usize..200), 1..4),
+        history in prop::collection::vec(1u64..200, 0..4),
+        writes in prop::collection::vec((1u64..1_500, 0usize..300, 20usize..200), 1..3),
     ) {
         let file = created();
         let checkpoint = opened(&file);

@@ -132,7 +132,11 @@ impl Model {
     }
 
     /// Writes the step that was planned last.
-    pub(super) fn write(&self, checkpoint: &Checkpoint, step: &Step) -> Result<(), CheckpointError> {
+    pub(super) fn write(
+        &self,
+        checkpoint: &Checkpoint,
+        step: &Step,
+    ) -> Result<(), CheckpointError> {
         let keyspaces: BTreeSet<_> = step.changed.keys().map(|(keyspace, _)| *keyspace).collect();
         let changes = Changes {
             records: step

@@ -154,7 +154,12 @@ impl State {
     }
 
     /// How many bytes of a write there is room for.
-    pub(super) fn make_room(&mut self, number: Number, offset: u64, bytes: usize) -> io::Result<usize> {
+    pub(super) fn make_room(
+        &mut self,
+        number: Number,
+        offset: u64,
+        bytes: usize,
+    ) -> io::Result<usize> {
         let most = self.free_bytes() / PAGE_BYTES;
         let (fresh, left_out) = self.inodes[&number].fresh_pages(offset, bytes as u64, most);
         if fresh > 0 {

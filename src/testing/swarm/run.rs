@@ -230,9 +230,8 @@ impl Run {
             ErrorKind::Io | ErrorKind::NoSpace | ErrorKind::Poisoned | ErrorKind::Indeterminate
         );
         // A full disk is said to be full, and ends nothing, unless something else did before.
-        let too_much = self.only_wants_room()
-            && !self.mirror.stopped
-            && error.kind() != ErrorKind::NoSpace;
+        let too_much =
+            self.only_wants_room() && !self.mirror.stopped && error.kind() != ErrorKind::NoSpace;
         if !self.is_shaky() || !due || too_much {
             return Err(Breach::new(Law::Healing, format!("{}: {error}", what())));
         }

@@ -211,12 +211,15 @@ fn with_no_room_from(allocation: u64) -> (u64, u64) {
     engine.checkpoint().unwrap();
     engine.close().unwrap();
     taken.sort_unstable();
-    let keys = |engine: &Engine| -> Vec<u32> {
-        values(engine).into_iter().map(|(key, _)| key).collect()
-    };
+    let keys =
+        |engine: &Engine| -> Vec<u32> { values(engine).into_iter().map(|(key, _)| key).collect() };
     assert_eq!(keys(&open(&disk)), taken, "no room from allocation {allocation} on");
     taken.retain(|n| !(100..110).contains(n));
-    assert_eq!(keys(&open(&cut)), taken, "no room from allocation {allocation} on, and a power cut");
+    assert_eq!(
+        keys(&open(&cut)),
+        taken,
+        "no room from allocation {allocation} on, and a power cut"
+    );
     (disk.allocation_count(), refused)
 }
 
