@@ -163,6 +163,9 @@ impl Checkpoint {
         meta: &Meta,
     ) -> Result<Written, CheckpointError> {
         self.refuse_after_damage()?;
+        if let Some(failure) = self.backend.failed() {
+            return Err(failure.into());
+        }
         // While it is kept, nobody can open a reader between the commit and the new generation.
         let _before = self.reader()?;
         let mut unsettled = self.unsettled.lock();

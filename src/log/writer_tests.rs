@@ -121,9 +121,8 @@ mod order {
                 "sync segments/spare-02",
                 "rename segments/spare-02 segments/02",
                 "sync_dir segments",
-                "create segments/newest-02",
+                "rename segments/newest-01 segments/newest-02",
                 "sync_dir segments",
-                "remove segments/newest-01",
                 "write segments/02 8192+8192",
                 "sync segments/02",
             ]
@@ -170,9 +169,8 @@ mod order {
                 "sync_dir .",
                 "rename segments/spare-03 segments/03",
                 "sync_dir segments",
-                "create segments/newest-03",
+                "rename segments/newest-02 segments/newest-03",
                 "sync_dir segments",
-                "remove segments/newest-02",
                 "write segments/03 8192+4096",
                 "sync segments/03",
             ]
@@ -194,9 +192,8 @@ mod order {
         let beginning = [
             "rename segments/spare-02 segments/02",
             "sync_dir segments",
-            "create segments/newest-02",
+            "rename segments/newest-01 segments/newest-02",
             "sync_dir segments",
-            "remove segments/newest-01",
             "write segments/02 8192+4096",
             "sync segments/02",
         ];

@@ -100,7 +100,10 @@ impl File for MemoryFile {
 
     fn set_len(&self, len: u64) -> io::Result<()> {
         self.change()?;
-        self.pages.lock().retain(|page| page * PAGE < len as usize);
+        let cut = self.pages.lock().split_off(&(len as usize).div_ceil(PAGE));
+        if let Some(left) = &mut *self.room.lock() {
+            *left += cut.len();
+        }
         self.bytes.write().resize(len as usize, 0);
         self.done.lock().push(Done::SetLen(len));
         Ok(())
