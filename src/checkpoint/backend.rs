@@ -6,9 +6,9 @@
 //! or [abandoned](Backend::abandon). After that it passes everything on, or nothing.
 //!
 //! redb takes an error for the end: it refuses everything from then on. But a full disk passes. So from the first write
-//! that finds no room on, a backend that passes everything on is *short*: it holds this write and all that follow, in their
-//! order, and redb goes on as if nothing were. A sync that is held makes nothing durable, so whoever commits must
-//! [release](Backend::release) before believing it.
+//! that finds no room on, a backend that passes everything on is *short*: it holds what finds none, then also the sync that
+//! comes next and all that follows it, and redb goes on as if nothing were. A sync that is held makes nothing durable, so
+//! whoever commits must [release](Backend::release) before believing it.
 
 use super::{
     error::CheckpointError,
@@ -210,10 +210,14 @@ impl Shared {
 
     fn write(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         self.refuse_after_failure()?;
+        if bytes.is_empty() {
+            return Ok(());
+        }
         self.sums.forget(sums::touched(offset, bytes));
         self.change(
-            |held| held.write(&*self.file, offset, bytes),
+            |held| held.lets_pass(offset, bytes),
             || self.file.write_all_at(offset, bytes),
+            |held| held.write(&*self.file, offset, bytes),
         )?;
         self.sums.wrote(offset, bytes);
         self.len.fetch_max(offset + bytes.len() as u64, Ordering::AcqRel);
@@ -222,13 +226,8 @@ impl Shared {
 
     fn set_len(&self, len: u64) -> io::Result<()> {
         self.refuse_after_failure()?;
-        self.change(
-            |held| {
-                held.set_len(len);
-                Ok(())
-            },
-            || self.file.set_len(len),
-        )?;
+        let hold = |held: &mut Held| held.set_len(&*self.file, len);
+        self.change(|_| false, || self.file.set_len(len), hold)?;
         self.sums.cut(len);
         self.len.store(len, Ordering::Release);
         Ok(())
@@ -244,31 +243,39 @@ impl Shared {
         let failed = |error: io::Error| {
             if disk::is_full(&error) { io::Error::other(error) } else { error }
         };
-        self.change(hold, || self.file.sync_data().map_err(failed))
+        self.change(|_| false, || self.file.sync_data().map_err(failed), hold)
     }
 
     /// Passes a change on, holds it back, or refuses it. Passing only needs the mode not to change meanwhile.
     fn change(
         &self,
-        hold: impl FnOnce(&mut Held) -> io::Result<()>,
+        lets_pass: impl Fn(&Held) -> bool,
         pass: impl Fn() -> io::Result<()>,
+        hold: impl FnOnce(&mut Held) -> io::Result<()>,
     ) -> io::Result<()> {
-        let short = match &*self.mode.read() {
-            Mode::Passing => match pass() {
-                Err(error) if disk::is_full(&error) => true,
-                done => return self.note(done),
-            },
-            Mode::Abandoned => return Err(abandoned()),
-            Mode::Held(_) | Mode::Short(_) => false,
-        };
+        {
+            let mode = self.mode.read();
+            let passes = match &*mode {
+                Mode::Passing => true,
+                Mode::Short(held) => lets_pass(held),
+                Mode::Held(_) => false,
+                Mode::Abandoned => return Err(abandoned()),
+            };
+            if passes {
+                match pass() {
+                    Err(error) if disk::is_full(&error) => {}
+                    done => return self.note(done),
+                }
+            }
+        }
         let mut mode = self.mode.write();
-        if short && matches!(*mode, Mode::Passing) {
-            *mode = Mode::Short(Held::new(self.len.load(Ordering::Acquire)));
+        if matches!(*mode, Mode::Passing) {
+            // What found no room, or came while the last of what was held was released: to hold it is right in any case.
+            *mode = Mode::Short(Held::short(self.len.load(Ordering::Acquire)));
         }
         match &mut *mode {
             Mode::Held(held) | Mode::Short(held) => self.note(hold(held)),
-            Mode::Passing => self.note(pass()),
-            Mode::Abandoned => Err(abandoned()),
+            Mode::Passing | Mode::Abandoned => Err(abandoned()),
         }
     }
 }

@@ -1,4 +1,8 @@
 //! Changes to a file that are kept in memory: the list, to be carried out later, and what a reader sees meanwhile.
+//!
+//! Two kinds of holders use it. One holds everything. The other, [short](Held::short) of room, holds what found none, and
+//! lets the rest pass: between two syncs the order of writes to different blocks is nobody's business. From a sync on, or a
+//! shorter length, it holds everything, too, since what follows must not be there before.
 
 use crate::disk::{self, File};
 use std::{
@@ -21,6 +25,12 @@ pub(super) struct Held {
     blocks: BTreeMap<u64, Box<[u8]>>,
     /// How much of the file shows through; what was cut off reads as zeros if the length grows again.
     shows: u64,
+    /// For one that is short: the last write to each block, since the last change of another kind.
+    last: Option<BTreeMap<u64, usize>>,
+    /// Whether a length is held.
+    resized: bool,
+    /// Whether something is held that nothing may pass.
+    sealed: bool,
 }
 
 #[derive(Debug)]
@@ -32,8 +42,43 @@ enum Change {
 
 impl Held {
     pub(super) const fn new(len: u64) -> Self {
-        let done = AtomicUsize::new(0);
-        Self { changes: Vec::new(), done, bytes: 0, blocks: BTreeMap::new(), shows: len }
+        Self {
+            changes: Vec::new(),
+            done: AtomicUsize::new(0),
+            bytes: 0,
+            blocks: BTreeMap::new(),
+            shows: len,
+            last: None,
+            resized: false,
+            sealed: false,
+        }
+    }
+
+    /// Holds what finds no room.
+    pub(super) fn short(len: u64) -> Self {
+        Self { last: Some(BTreeMap::new()), ..Self::new(len) }
+    }
+
+    /// Whether a write may go to the file at once, past all that is held.
+    pub(super) fn lets_pass(&self, offset: u64, bytes: &[u8]) -> bool {
+        let end = offset + bytes.len() as u64;
+        let mut held = self.blocks.range(offset / BLOCK..end.div_ceil(BLOCK));
+        self.last.is_some() && !self.sealed && end <= self.shows && held.next().is_none()
+    }
+
+    /// Lets the file grow at once, if nothing held is against it; false when it did not.
+    fn grows(&mut self, file: &dyn File, len: u64) -> io::Result<bool> {
+        if self.last.is_none() || self.sealed || self.resized || len < self.shows {
+            return Ok(false);
+        }
+        match file.set_len(len) {
+            Err(error) if disk::is_full(&error) => Ok(false),
+            grown => {
+                grown?;
+                self.shows = len;
+                Ok(true)
+            }
+        }
     }
 
     /// How many bytes are to be written in all.
@@ -69,9 +114,32 @@ impl Held {
             self.block(file, index)?[(from - start) as usize..(to - start) as usize]
                 .copy_from_slice(&bytes[(from - offset) as usize..(to - offset) as usize]);
         }
-        self.changes.push(Change::Write { offset, bytes: bytes.into() });
-        self.bytes += bytes.len() as u64;
+        if !self.supersedes(offset, bytes) {
+            self.changes.push(Change::Write { offset, bytes: bytes.into() });
+            self.bytes += bytes.len() as u64;
+        }
         Ok(())
+    }
+
+    /// Puts a write in the place of one that nobody needs any more, if there is one. It is short of memory, too.
+    fn supersedes(&mut self, offset: u64, bytes: &[u8]) -> bool {
+        let Some(last) = &mut self.last else { return false };
+        let blocks = offset / BLOCK..(offset + bytes.len() as u64).div_ceil(BLOCK);
+        let before = last.get(&blocks.start).copied();
+        let alone = blocks.clone().all(|block| last.get(&block).copied() == before);
+        let before = before.filter(|place| alone && *place >= *self.done.get_mut());
+        match before.map(|place| &mut self.changes[place]) {
+            Some(Change::Write { offset: there, bytes: old })
+                if *there == offset && old.len() == bytes.len() =>
+            {
+                old.copy_from_slice(bytes);
+                true
+            }
+            _ => {
+                last.extend(blocks.map(|block| (block, self.changes.len())));
+                false
+            }
+        }
     }
 
     fn block(&mut self, file: &dyn File, index: u64) -> io::Result<&mut [u8]> {
@@ -83,17 +151,31 @@ impl Held {
         Ok(self.blocks.get_mut(&index).expect("inserted above"))
     }
 
-    pub(super) fn set_len(&mut self, len: u64) {
+    pub(super) fn set_len(&mut self, file: &dyn File, len: u64) -> io::Result<()> {
+        if self.grows(file, len)? {
+            return Ok(());
+        }
+        self.sealed |= len < self.shows;
+        self.resized = true;
         self.shows = self.shows.min(len);
         self.blocks.split_off(&len.div_ceil(BLOCK));
         if let Some(block) = self.blocks.get_mut(&(len / BLOCK)) {
             block[(len % BLOCK) as usize..].fill(0);
         }
-        self.changes.push(Change::SetLen(len));
+        self.push(Change::SetLen(len));
+        Ok(())
     }
 
     pub(super) fn sync(&mut self) {
-        self.changes.push(Change::Sync);
+        self.sealed = true;
+        self.push(Change::Sync);
+    }
+
+    fn push(&mut self, change: Change) {
+        self.changes.push(change);
+        if let Some(last) = &mut self.last {
+            last.clear();
+        }
     }
 
     /// Carries the changes out, in order, from where the last call ended. What this one could not do is done by the next:

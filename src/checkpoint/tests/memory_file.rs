@@ -46,6 +46,11 @@ impl MemoryFile {
         self.bytes.read().clone()
     }
 
+    /// The pages that take room.
+    pub(super) fn pages(&self) -> BTreeSet<usize> {
+        self.pages.lock().clone()
+    }
+
     /// Whether a change succeeds.
     fn change(&self) -> io::Result<()> {
         let broken = || io::Error::other("a bad disk");
