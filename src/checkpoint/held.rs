@@ -25,6 +25,8 @@ pub(super) struct Held {
     blocks: BTreeMap<u64, Box<[u8]>>,
     /// How much of the file shows through; what was cut off reads as zeros if the length grows again.
     shows: u64,
+    /// The length a reader sees.
+    len: u64,
     /// For one that is short: the last write to each block, since the last change of another kind.
     last: Option<BTreeMap<u64, usize>>,
     /// Whether a length is held.
@@ -48,6 +50,7 @@ impl Held {
             bytes: 0,
             blocks: BTreeMap::new(),
             shows: len,
+            len,
             last: None,
             resized: false,
             sealed: false,
@@ -68,14 +71,14 @@ impl Held {
 
     /// Lets the file grow at once, if nothing held is against it; false when it did not.
     fn grows(&mut self, file: &dyn File, len: u64) -> io::Result<bool> {
-        if self.last.is_none() || self.sealed || self.resized || len < self.shows {
+        if self.last.is_none() || self.sealed || self.resized || len < self.len {
             return Ok(false);
         }
         match file.set_len(len) {
             Err(error) if disk::is_full(&error) => Ok(false),
             grown => {
                 grown?;
-                self.shows = len;
+                (self.shows, self.len) = (len, len);
                 Ok(true)
             }
         }
@@ -108,6 +111,7 @@ impl Held {
 
     pub(super) fn write(&mut self, file: &dyn File, offset: u64, bytes: &[u8]) -> io::Result<()> {
         let end = offset + bytes.len() as u64;
+        self.len = self.len.max(end);
         for index in offset / BLOCK..end.div_ceil(BLOCK) {
             let start = index * BLOCK;
             let (from, to) = (start.max(offset), (start + BLOCK).min(end));
@@ -155,8 +159,8 @@ impl Held {
         if self.grows(file, len)? {
             return Ok(());
         }
-        self.sealed |= len < self.shows;
-        self.resized = true;
+        self.sealed |= len < self.len;
+        (self.resized, self.len) = (true, len);
         self.shows = self.shows.min(len);
         self.blocks.split_off(&len.div_ceil(BLOCK));
         if let Some(block) = self.blocks.get_mut(&(len / BLOCK)) {
