@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::common;
 use std::{ffi::OsString, path::PathBuf};
 use thiserror::Error;
 
@@ -72,13 +73,12 @@ impl Args {
 
 fn number<N: TryFrom<u64>>(
     option: &'static str,
-    value: OsString,
+    typed: OsString,
     min: u64,
 ) -> Result<N, ArgsError> {
-    let parsed = value.to_str().and_then(|text| text.parse().ok());
-    parsed.filter(|number| *number >= min).and_then(|number| N::try_from(number).ok()).ok_or_else(
-        || ArgsError::Number { option, found: value.to_string_lossy().into_owned(), min },
-    )
+    let found = || typed.to_string_lossy().into_owned();
+    let number = common::number(&typed, min..=u64::MAX).and_then(|number| number.try_into().ok());
+    number.ok_or_else(|| ArgsError::Number { option, found: found(), min })
 }
 
 #[cfg(test)]

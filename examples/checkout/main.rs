@@ -14,6 +14,8 @@
 //! ```
 
 mod args;
+#[path = "../common/mod.rs"]
+mod common;
 mod ledger;
 mod parent;
 mod plan;

@@ -1,58 +1,40 @@
 //! How far it is: one line that rewrites itself on a terminal, a line every few seconds anywhere else.
 
-use crate::text::{count, per_second};
-use std::{
-    io::{IsTerminal, Write, stderr},
-    time::{Duration, Instant},
+use crate::{
+    common::{ProgressLine, bar, count},
+    text::per_second,
 };
-
-const BAR_WIDTH: u64 = 30;
+use std::time::Instant;
 
 /// The progress line on standard error.
 pub struct Progress {
     total: u64,
     started: Instant,
-    shown: Option<Instant>,
-    every: Duration,
-    terminal: bool,
+    line: ProgressLine,
 }
 
 impl Progress {
     pub fn new(total: u64) -> Self {
-        let terminal = stderr().is_terminal();
-        let every = Duration::from_millis(if terminal { 80 } else { 3_000 });
-        Self { total, started: Instant::now(), shown: None, every, terminal }
+        Self { total, started: Instant::now(), line: ProgressLine::new(80, 3_000) }
     }
 
     /// Shows the state, unless it was shown just now.
     pub fn show(&mut self, done: u64, answers: u64, kills: u32) {
-        if self.shown.is_some_and(|shown| shown.elapsed() < self.every) {
-            return;
-        }
-        self.shown = Some(Instant::now());
-        let line = line(self.total, done, kills, &per_second(answers, self.started.elapsed()));
-        // A closed standard error must not stop the work.
-        let _ = match self.terminal {
-            true => write!(stderr(), "\r{line}\x1b[K"),
-            false => writeln!(stderr(), "{line}"),
-        };
+        let rate = || per_second(answers, self.started.elapsed());
+        self.line.show(|| line(self.total, done, kills, &rate()));
     }
 
     /// Shows the last state and leaves the line.
     pub fn finish(&mut self, done: u64, answers: u64, kills: u32) {
-        self.shown = None;
-        self.show(done, answers, kills);
-        if self.terminal {
-            let _ = writeln!(stderr());
-        }
+        let rate = || per_second(answers, self.started.elapsed());
+        self.line.finish(|| line(self.total, done, kills, &rate()));
     }
 }
 
 fn line(total: u64, done: u64, kills: u32, rate: &str) -> String {
-    let filled = (done * BAR_WIDTH).checked_div(total).unwrap_or(BAR_WIDTH).min(BAR_WIDTH) as usize;
-    let bar = "#".repeat(filled) + &".".repeat(BAR_WIDTH as usize - filled);
-    let (done, total) = (count(done.into()), count(total.into()));
-    format!("[{bar}] {done} of {total} baskets, {kills} kills, {rate} answers/s")
+    let bar = bar(done, total);
+    let (done, total) = (count(done), count(total));
+    format!("{bar} {done} of {total} baskets, {kills} kills, {rate} answers/s")
 }
 
 #[cfg(test)]

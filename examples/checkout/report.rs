@@ -1,8 +1,9 @@
 //! What a person wants to see at the end, and the same for machines.
 
 use crate::{
+    common::count,
     parent::Tally,
-    text::{count, per_second},
+    text::per_second,
     verify::{Compared, Comparison},
 };
 use serde_json::{Value, json};
@@ -46,14 +47,14 @@ impl Report<'_> {
         let Tally { audits, lost_answers, elapsed, .. } = *self.tally;
         let row = |f: &mut fmt::Formatter<'_>, what: &str, number: u64, note: &str| {
             let gap = if note.is_empty() { "" } else { "  " };
-            writeln!(f, "{what:<20} {:>12}{gap}{note}", count(number.into()))
+            writeln!(f, "{what:<20} {:>12}{gap}{note}", count(number))
         };
-        let rounds = format!("{} sale lines, sold {} times", count(self.lines.into()), self.repeat);
+        let rounds = format!("{} sale lines, sold {} times", count(self.lines), self.repeat);
         row(f, "baskets", self.baskets.into(), &rounds)?;
         row(f, "operations answered", answers, "every delivery that got its answer")?;
         let note = format!(
             "from memory, without selling again; {} deliveries met another of the same basket",
-            count(at_once.into())
+            count(at_once)
         );
         row(f, "duplicates answered", duplicates, &note)?;
         row(f, "conflicts retried", conflicts, "a total had changed between read and write")?;

@@ -1,19 +1,7 @@
-//! Numbers as a person reads them.
+//! Sums and rates as a person reads them.
 
+use crate::common::count;
 use std::time::Duration;
-
-/// `1234567` as `1,234,567`.
-pub fn count(number: i128) -> String {
-    let digits = number.unsigned_abs().to_string();
-    let mut text = String::from(if number < 0 { "-" } else { "" });
-    for (at, digit) in digits.char_indices() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
 
 /// Cents as `1,234.56`.
 pub fn money(cents: i128) -> String {
@@ -32,9 +20,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_read_well() {
-        let numbers = [0, 999, 1_000, -123_4567].map(count);
-        assert_eq!(numbers, ["0", "999", "1,000", "-1,234,567"]);
+    fn sums_and_rates_read_well() {
         assert_eq!([0, 5, 123_456, -7].map(money), ["0.00", "0.05", "1,234.56", "-0.07"]);
         assert_eq!(per_second(3_000, Duration::from_millis(1_500)), "2,000");
     }

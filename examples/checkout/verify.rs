@@ -1,9 +1,10 @@
 //! What must be in the engine, what is in the engine, and where they differ.
 
 use crate::{
+    common::count,
     ledger::Ledger,
     store::{CHAIN, Chain, REVENUE, SPEND, TOTAL, UNITS},
-    text::{count, money},
+    text::money,
 };
 use std::{collections::BTreeMap, fmt};
 use steadfast::{Error, Snapshot};

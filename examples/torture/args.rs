@@ -1,7 +1,10 @@
 //! The command line.
 
-use crate::layers::Layer;
-use std::{ffi::OsString, path::PathBuf};
+use crate::{common, layers::Layer};
+use std::{
+    ffi::{OsStr, OsString},
+    path::PathBuf,
+};
 use thiserror::Error;
 
 pub const USAGE: &str = "\
@@ -83,15 +86,10 @@ impl Args {
     }
 }
 
-fn number(option: &'static str, value: &OsString, min: u64, max: u64) -> Result<u64, ArgsError> {
-    let parsed = value.to_str().and_then(|text| text.parse().ok());
-    let found = || value.to_string_lossy().into_owned();
-    parsed.filter(|number| (min..=max).contains(number)).ok_or_else(|| ArgsError::Number {
-        option,
-        found: found(),
-        min,
-        max,
-    })
+fn number(option: &'static str, typed: &OsStr, min: u64, max: u64) -> Result<u64, ArgsError> {
+    let found = || typed.to_string_lossy().into_owned();
+    let wrong = || ArgsError::Number { option, found: found(), min, max };
+    common::number(typed, min..=max).ok_or_else(wrong)
 }
 
 fn layers(value: &OsString) -> Result<Vec<Layer>, ArgsError> {

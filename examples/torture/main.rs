@@ -13,6 +13,8 @@
 //! ```
 
 mod args;
+#[path = "../common/mod.rs"]
+mod common;
 mod layers;
 mod progress;
 mod record;

@@ -1,6 +1,7 @@
 //! What a run found, as a person wants to see it.
 
 use crate::{
+    common::count,
     record::Record,
     tally::{FAILURES, Tally},
 };
@@ -51,28 +52,5 @@ impl fmt::Display for Report<'_> {
             writeln!(f, "{what:40} {here:>16} {all:>20}")?;
         }
         write!(f, "\nall figures: {}", self.path.display())
-    }
-}
-
-/// `1234567` as `1,234,567`.
-pub fn count(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.char_indices() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::count;
-
-    #[test]
-    fn numbers_read_well() {
-        assert_eq!([0, 999, 1_000, 1_234_567].map(count), ["0", "999", "1,000", "1,234,567"]);
     }
 }

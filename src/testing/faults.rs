@@ -3,9 +3,11 @@
 //!
 //! A script is a [`Plan`] of the [random simulation](super::swarm), and so is a failure.
 
-use super::swarm::{Ask, Event, Failure, Plan, Stop, Summary, Trouble};
-use serde::Serialize;
-use std::{fmt, ops::AddAssign};
+use super::{
+    counts::counts,
+    swarm::{Ask, Event, Failure, Plan, Stop, Summary, Trouble},
+};
+use std::fmt;
 
 /// More calls than any script makes.
 const MOST_CALLS: u16 = 2_000;
@@ -30,28 +32,29 @@ pub struct Way {
     pub forever: bool,
 }
 
-/// What a sweep did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub struct Swept {
-    /// Calls that failed, each in a run of its own.
-    pub calls: u64,
-    /// Runs.
-    pub runs: u64,
-    /// Of those, in how many an opening failed.
-    pub failed_openings: u64,
-    /// Of those, in how many somebody was left in doubt.
-    pub in_doubt: u64,
-    /// Syncs that lost what they should have made durable.
-    pub failed_syncs: u64,
-    /// Times everything was mended and more operations succeeded.
-    pub healings: u64,
-    /// Disks that were refused without a reason.
-    pub refusals: u64,
-    /// Disks on which something acknowledged was missing.
-    pub losses: u64,
-    /// Anything else that was wrong.
-    pub violations: u64,
+counts! {
+    /// What a sweep did.
+    #[derive(Copy)]
+    pub struct Swept {
+        /// Calls that failed, each in a run of its own.
+        pub calls: u64,
+        /// Runs.
+        pub runs: u64,
+        /// Of those, in how many an opening failed.
+        pub failed_openings: u64,
+        /// Of those, in how many somebody was left in doubt.
+        pub in_doubt: u64,
+        /// Syncs that lost what they should have made durable.
+        pub failed_syncs: u64,
+        /// Times everything was mended and more operations succeeded.
+        pub healings: u64,
+        /// Disks that were refused without a reason.
+        pub refusals: u64,
+        /// Disks on which something acknowledged was missing.
+        pub losses: u64,
+        /// Anything else that was wrong.
+        pub violations: u64,
+    }
 }
 
 impl Way {
@@ -207,20 +210,6 @@ impl Swept {
         self.refusals += summary.refusals;
         self.losses += summary.losses;
         self.violations += summary.violations;
-    }
-}
-
-impl AddAssign for Swept {
-    fn add_assign(&mut self, other: Self) {
-        self.calls += other.calls;
-        self.runs += other.runs;
-        self.failed_openings += other.failed_openings;
-        self.in_doubt += other.in_doubt;
-        self.failed_syncs += other.failed_syncs;
-        self.healings += other.healings;
-        self.refusals += other.refusals;
-        self.losses += other.losses;
-        self.violations += other.violations;
     }
 }
 

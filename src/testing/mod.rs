@@ -14,6 +14,7 @@
 //! | [`reseal`] | forges what only its own checksum protects |
 //! | [`kills`] | kills real processes |
 
+mod counts;
 pub mod crash;
 pub mod faults;
 pub mod fuzz;

@@ -4,9 +4,10 @@ use super::{
     super::luck::Luck,
     case::{Case, End, Failure},
     oracle::{Oracle, Problem, caught, few},
-    session::{Ended, Start, World},
+    session::Ended,
     step::Step,
     summary::Summary,
+    world::{Start, World},
 };
 use crate::disk::{Choice, Lie, SimDisk};
 use std::{

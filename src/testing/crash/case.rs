@@ -3,8 +3,8 @@
 use super::{
     super::laws::{Breach, Kind, Law},
     oracle::{Oracle, Problem, caught, cut_recovery},
-    session::{Machine, Start, cut},
     step::Step,
+    world::{Machine, Start, World, cut},
 };
 use crate::disk::{Choice, Lie};
 use std::fmt;
@@ -71,7 +71,7 @@ impl Case {
         checked.map_err(|problem| self.failure(problem, pending, trace))
     }
 
-    fn check(&self, cut_off: &super::session::World) -> Result<(), Problem> {
+    fn check(&self, cut_off: &World) -> Result<(), Problem> {
         let world = cut_off.after(&self.end);
         let mut oracle = Oracle::default();
         let Some((call, choice)) = &self.again else { return oracle.check(&world, false) };

@@ -1,12 +1,8 @@
 //! Campaigns that end with the first failure: to see what it takes to find one.
 
 use super::{
-    campaign::Campaign,
-    case::Failure,
-    oracle::caught,
-    session::{Ended, World},
-    step::Step,
-    summary::Summary,
+    campaign::Campaign, case::Failure, oracle::caught, session::Ended, step::Step,
+    summary::Summary, world::World,
 };
 
 impl Campaign {

@@ -21,10 +21,11 @@ mod oracle;
 mod session;
 mod step;
 mod summary;
+mod world;
 
 pub use super::laws::Kind;
 pub use campaign::{Campaign, lives, trace};
 pub use case::{Case, End, Failure};
-pub use session::Start;
 pub use step::Step;
 pub use summary::Summary;
+pub use world::Start;

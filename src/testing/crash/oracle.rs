@@ -5,9 +5,9 @@ use super::{
         laws::{self, Breach, Law, commit},
         model::{Action, Model, Operation, Order},
     },
-    session::{Machine, World, cut},
     step::Step,
     summary::Summary,
+    world::{Machine, World, cut},
 };
 use crate::{
     Engine, Error, Expect, RecoveryReport, SeqNo, Verdict,

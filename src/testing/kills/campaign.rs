@@ -1,7 +1,7 @@
 //! Many kills, and the checks between them.
 
 use super::{
-    super::{crash::Kind, luck::Luck},
+    super::luck::Luck,
     books::Books,
     child::{Job, Role},
     life::{self, End, Process},
@@ -224,16 +224,6 @@ impl<'a> Database<'a> {
             segment_bytes: self.segment_bytes,
             log_limit_bytes: self.log_limit_bytes,
             again,
-        }
-    }
-}
-
-impl Summary {
-    fn count(&mut self, kind: Kind) {
-        match kind {
-            Kind::Refusal => self.refusals += 1,
-            Kind::Loss => self.losses += 1,
-            Kind::Violation => self.violations += 1,
         }
     }
 }

@@ -3,7 +3,8 @@
 use super::{
     super::model::Order,
     contender,
-    protocol::{Line, Opened, OrderText, parse_order},
+    order_text::{OrderText, parse_order},
+    protocol::{Line, Opened},
     work,
 };
 use crate::{Engine, Error};

@@ -27,6 +27,7 @@ mod child;
 mod contender;
 mod fight;
 mod life;
+mod order_text;
 mod problem;
 mod protocol;
 mod runs;

@@ -1,40 +1,40 @@
 //! What a campaign of histories saw, so that one that saw nothing does not look like a pass.
 
 use super::{
-    super::model::Decision,
+    super::{counts::counts, model::Decision},
     history::{Answer, Asked, History},
 };
-use serde::Serialize;
-use std::{fmt, ops::AddAssign};
+use std::fmt;
 
-/// Counts over histories.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub struct Tally {
-    /// Histories that were checked.
-    pub histories: u64,
-    /// Calls in them.
-    pub calls: u64,
-    /// Calls that were made while another was under way.
-    pub overlapping: u64,
-    /// Orders that were carried out.
-    pub committed: u64,
-    /// Answers that told of an earlier delivery.
-    pub replayed: u64,
-    /// Stale versions that were refused.
-    pub conflicts: u64,
-    /// Other refusals.
-    pub refused: u64,
-    /// Reads that found what they asked for, or that there was nothing.
-    pub reads: u64,
-    /// Calls that nobody was told the outcome of.
-    pub unknown: u64,
-    /// Calls that failed, with the promise that nothing was done.
-    pub nothing: u64,
-    /// Crashes in the middle of a history.
-    pub crashes: u64,
-    /// Steps of the search for an order.
-    pub steps: u64,
+counts! {
+    /// Counts over histories.
+    #[derive(Copy)]
+    pub struct Tally {
+        /// Histories that were checked.
+        pub histories: u64,
+        /// Calls in them.
+        pub calls: u64,
+        /// Calls that were made while another was under way.
+        pub overlapping: u64,
+        /// Orders that were carried out.
+        pub committed: u64,
+        /// Answers that told of an earlier delivery.
+        pub replayed: u64,
+        /// Stale versions that were refused.
+        pub conflicts: u64,
+        /// Other refusals.
+        pub refused: u64,
+        /// Reads that found what they asked for, or that there was nothing.
+        pub reads: u64,
+        /// Calls that nobody was told the outcome of.
+        pub unknown: u64,
+        /// Calls that failed, with the promise that nothing was done.
+        pub nothing: u64,
+        /// Crashes in the middle of a history.
+        pub crashes: u64,
+        /// Steps of the search for an order.
+        pub steps: u64,
+    }
 }
 
 impl Tally {
@@ -70,23 +70,6 @@ fn overlapping(history: &History) -> u64 {
         end = end.max(Some(returned));
     }
     found
-}
-
-impl AddAssign for Tally {
-    fn add_assign(&mut self, other: Self) {
-        self.histories += other.histories;
-        self.calls += other.calls;
-        self.overlapping += other.overlapping;
-        self.committed += other.committed;
-        self.replayed += other.replayed;
-        self.conflicts += other.conflicts;
-        self.refused += other.refused;
-        self.reads += other.reads;
-        self.unknown += other.unknown;
-        self.nothing += other.nothing;
-        self.crashes += other.crashes;
-        self.steps += other.steps;
-    }
 }
 
 impl fmt::Display for Tally {

@@ -1,43 +1,30 @@
 //! What a campaign did, so that one that explored nothing does not look like a pass.
 
-use serde::Serialize;
-use std::{fmt, ops::AddAssign};
+use super::super::counts::counts;
+use std::fmt;
 
-/// Counts of a [`LogCampaign`](super::LogCampaign).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub struct LogSummary {
-    /// Logs.
-    pub logs: u64,
-    /// Disks that came up after a power cut while the log was written.
-    pub crashes: u64,
-    /// Disks that came up after a power cut during a recovery.
-    pub recovery_crashes: u64,
-    /// Openings that found a torn tail.
-    pub torn_tails: u64,
-    /// Openings after segments had been removed.
-    pub trimmed: u64,
-    /// All openings.
-    pub openings: u64,
-    /// Disks that were refused, although only the power had been cut.
-    pub refusals: u64,
-    /// Disks on which something acknowledged was missing.
-    pub losses: u64,
-    /// Anything else that was wrong.
-    pub violations: u64,
-}
-
-impl AddAssign for LogSummary {
-    fn add_assign(&mut self, other: Self) {
-        self.logs += other.logs;
-        self.crashes += other.crashes;
-        self.recovery_crashes += other.recovery_crashes;
-        self.torn_tails += other.torn_tails;
-        self.trimmed += other.trimmed;
-        self.openings += other.openings;
-        self.refusals += other.refusals;
-        self.losses += other.losses;
-        self.violations += other.violations;
+counts! {
+    /// Counts of a [`LogCampaign`](super::LogCampaign).
+    #[derive(Copy)]
+    pub struct LogSummary {
+        /// Logs.
+        pub logs: u64,
+        /// Disks that came up after a power cut while the log was written.
+        pub crashes: u64,
+        /// Disks that came up after a power cut during a recovery.
+        pub recovery_crashes: u64,
+        /// Openings that found a torn tail.
+        pub torn_tails: u64,
+        /// Openings after segments had been removed.
+        pub trimmed: u64,
+        /// All openings.
+        pub openings: u64,
+        /// Disks that were refused, although only the power had been cut.
+        pub refusals: u64,
+        /// Disks on which something acknowledged was missing.
+        pub losses: u64,
+        /// Anything else that was wrong.
+        pub violations: u64,
     }
 }
 

@@ -52,20 +52,35 @@ impl Campaign {
     /// When a scene can't be set: the engine does what it must not do without any damage.
     #[must_use]
     pub fn run(&self) -> (Summary, Vec<Failure>) {
+        self.up_to(ENOUGH_FAILURES)
+    }
+
+    /// As [`run`](Self::run), but in order, by one thread, and only up to the first failure: the summary counts what it
+    /// took to find that.
+    ///
+    /// # Panics
+    /// As [`run`](Self::run).
+    #[must_use]
+    pub fn until_failure(&self) -> (Summary, Option<Failure>) {
+        let (summary, failures) = Self { threads: 1, ..self.clone() }.up_to(1);
+        (summary, failures.into_iter().next())
+    }
+
+    fn up_to(&self, most_failures: usize) -> (Summary, Vec<Failure>) {
         let mut all = (Summary::default(), Vec::new());
         for scene in &self.scenes {
             let subject = scene.subject(self.seed);
-            let (summary, failures) = self.scene(&subject);
+            let (summary, failures) = self.scene(&subject, most_failures);
             all.0 += summary;
             all.1.extend(failures);
-            if all.1.len() >= ENOUGH_FAILURES {
+            if all.1.len() >= most_failures {
                 break;
             }
         }
         all
     }
 
-    fn scene(&self, subject: &Subject) -> (Summary, Vec<Failure>) {
+    fn scene(&self, subject: &Subject, most_failures: usize) -> (Summary, Vec<Failure>) {
         let cases = self.cases(subject);
         let next = AtomicUsize::new(0);
         let done = Mutex::new((Summary::default(), Vec::new()));
@@ -78,7 +93,7 @@ impl Campaign {
                         let kind = result.as_ref().map_err(|failure| failure.kind);
                         summary.count(case, file_kind(subject, case), kind.copied());
                         failures.extend(result.err().map(|failure| *failure));
-                        if failures.len() >= ENOUGH_FAILURES {
+                        if failures.len() >= most_failures {
                             next.store(cases.len(), Ordering::Relaxed);
                         }
                     }

@@ -22,6 +22,7 @@
 //! assert!(summary.total.exact > 0 && summary.total.refused_at_open > 0);
 //! ```
 
+mod author;
 mod campaign;
 mod case;
 mod damage;

@@ -1,61 +1,62 @@
 //! What a campaign did, so that one that explored nothing does not look like a pass.
 
 use super::{
+    super::counts::counts,
     case::{Case, When},
     damage::DamageKind,
     image::FileKind,
     oracle::{Found, Kind},
     scene::Scene,
 };
-use serde::Serialize;
-use std::{collections::BTreeMap, fmt, ops::AddAssign};
+use std::{collections::BTreeMap, fmt};
 
-/// What became of damage, counted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub struct Counts {
-    /// Damaged databases.
-    pub damages: u64,
-    /// Every record and outcome was as before.
-    pub exact: u64,
-    /// The opening was refused with the place, and no byte changed.
-    pub refused_at_open: u64,
-    /// Of those, how many named a file that was not damaged: the place where something was missed.
-    pub named_another: u64,
-    /// What was read was refused with the place, or what was to be written.
-    pub refused_at_read: u64,
-    /// Not detectable: the last sync was cut off as a torn tail, and reported.
-    pub torn_tails: u64,
-    /// Not detectable: the last sync reads as if it had never been written.
-    pub vanished: u64,
-    /// Not detectable: more than the last sync was put back, with all that vouched for it.
-    pub rolled_back: u64,
-    /// Not detectable: the directory is an older copy of itself.
-    pub older_directories: u64,
-    /// Something was read that was not so.
-    pub wrong_values: u64,
-    /// Panics.
-    pub panics: u64,
-    /// A history shorter than it had to be, or shorter in silence.
-    pub silent_losses: u64,
-    /// Refused openings that changed something.
-    pub changed: u64,
-    /// Errors of the wrong kind, or without a place.
-    pub no_place: u64,
+counts! {
+    /// What became of damage, counted.
+    #[derive(Copy)]
+    pub struct Counts {
+        /// Damaged databases.
+        pub damages: u64,
+        /// Every record and outcome was as before.
+        pub exact: u64,
+        /// The opening was refused with the place, and no byte changed.
+        pub refused_at_open: u64,
+        /// Of those, how many named a file that was not damaged: the place where something was missed.
+        pub named_another: u64,
+        /// What was read was refused with the place, or what was to be written.
+        pub refused_at_read: u64,
+        /// Not detectable: the last sync was cut off as a torn tail, and reported.
+        pub torn_tails: u64,
+        /// Not detectable: the last sync reads as if it had never been written.
+        pub vanished: u64,
+        /// Not detectable: more than the last sync was put back, with all that vouched for it.
+        pub rolled_back: u64,
+        /// Not detectable: the directory is an older copy of itself.
+        pub older_directories: u64,
+        /// Something was read that was not so.
+        pub wrong_values: u64,
+        /// Panics.
+        pub panics: u64,
+        /// A history shorter than it had to be, or shorter in silence.
+        pub silent_losses: u64,
+        /// Refused openings that changed something.
+        pub changed: u64,
+        /// Errors of the wrong kind, or without a place.
+        pub no_place: u64,
+    }
 }
 
-/// Counts of a campaign.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub struct Summary {
-    /// All of them.
-    pub total: Counts,
-    /// By what was damaged.
-    pub by_scene: BTreeMap<Scene, Counts>,
-    /// By when.
-    pub by_when: BTreeMap<When, Counts>,
-    /// By file and kind of damage.
-    pub by_file: BTreeMap<FileKind, BTreeMap<DamageKind, Counts>>,
+counts! {
+    /// Counts of a campaign.
+    pub struct Summary {
+        /// All of them.
+        pub total: Counts,
+        /// By what was damaged.
+        pub by_scene: BTreeMap<Scene, Counts>,
+        /// By when.
+        pub by_when: BTreeMap<When, Counts>,
+        /// By file and kind of damage.
+        pub by_file: BTreeMap<FileKind, BTreeMap<DamageKind, Counts>>,
+    }
 }
 
 impl Counts {
@@ -115,42 +116,6 @@ impl Summary {
             match result {
                 Ok(found) => counts.found(found),
                 Err(kind) => counts.broken(kind),
-            }
-        }
-    }
-}
-
-impl AddAssign for Counts {
-    fn add_assign(&mut self, other: Self) {
-        self.damages += other.damages;
-        self.exact += other.exact;
-        self.refused_at_open += other.refused_at_open;
-        self.named_another += other.named_another;
-        self.refused_at_read += other.refused_at_read;
-        self.torn_tails += other.torn_tails;
-        self.vanished += other.vanished;
-        self.rolled_back += other.rolled_back;
-        self.older_directories += other.older_directories;
-        self.wrong_values += other.wrong_values;
-        self.panics += other.panics;
-        self.silent_losses += other.silent_losses;
-        self.changed += other.changed;
-        self.no_place += other.no_place;
-    }
-}
-
-impl AddAssign for Summary {
-    fn add_assign(&mut self, other: Self) {
-        self.total += other.total;
-        for (scene, counts) in other.by_scene {
-            *self.by_scene.entry(scene).or_default() += counts;
-        }
-        for (when, counts) in other.by_when {
-            *self.by_when.entry(when).or_default() += counts;
-        }
-        for (file, kinds) in other.by_file {
-            for (kind, counts) in kinds {
-                *self.by_file.entry(file).or_default().entry(kind).or_default() += counts;
             }
         }
     }

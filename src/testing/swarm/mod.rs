@@ -20,6 +20,7 @@ mod grow;
 mod life;
 mod mirror;
 mod plan;
+mod reads;
 mod run;
 mod shrink;
 mod summary;

@@ -1,6 +1,16 @@
 //! Creations that were cut short, and what is not to be taken for one.
 
-use super::*;
+use super::{WORDS, database, open, put, refused};
+use crate::support::{Node, paint, picture, refusal};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+use steadfast::{
+    Engine, ErrorKind, Verdict,
+    testing::{Choice, SimClock, SimDisk, SimEntropy},
+};
 
 #[test]
 fn a_creation_that_was_cut_short_is_finished() {
