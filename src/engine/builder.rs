@@ -22,7 +22,8 @@ pub(super) struct Options {
 ///
 /// The memory an engine takes follows from these: twice the memtable, the cache, two groups of the log (each up to a
 /// sixteenth of the memtable and 8 MiB), whatever versions of records live snapshots keep, two to four bytes for each
-/// outcome that the checkpoint remembers, and four to eight bytes for each 4 KiB of the checkpoint's file.
+/// outcome that the checkpoint remembers, and four to eight bytes for each 4 KiB of the checkpoint's file. While a full
+/// disk keeps a checkpoint from being written, what of it finds no room is held: up to twice the cache more.
 ///
 /// ```no_run
 /// let engine = steadfast::Engine::builder()
