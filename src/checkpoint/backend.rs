@@ -35,6 +35,8 @@ struct Shared {
     /// One at a time carries out what was held. Taken before `mode`.
     releasing: Mutex<()>,
     mode: RwLock<Mode>,
+    /// Whether a transaction is being filled: see [`Backend::filling`].
+    filling: AtomicBool,
     /// The length redb sees. We are the file's only user, so nobody else changes it.
     len: AtomicU64,
     /// What was read or written before must be there when it is read again.
@@ -97,6 +99,7 @@ impl Backend {
             file,
             releasing: Mutex::default(),
             mode: RwLock::new(mode),
+            filling: AtomicBool::new(false),
             len: AtomicU64::new(len),
             sums: Sums::default(),
             failure: Mutex::new(None),
@@ -137,6 +140,14 @@ impl Backend {
         *self.0.mode.write() = Mode::Abandoned;
     }
 
+    /// Until what this gives is dropped, a transaction is being filled. Nothing that is durable refers to its pages before it
+    /// commits, so a sync meanwhile, which redb makes when its file grows, does not divide what may be written before
+    /// what: it passes what is held for want of room.
+    pub(super) fn filling(&self) -> Filling<'_> {
+        self.0.filling.store(true, Ordering::Release);
+        Filling(&self.0.filling)
+    }
+
     /// Whether there was no room for something that is held since.
     pub(super) fn is_short(&self) -> bool {
         matches!(*self.0.mode.read(), Mode::Short(_))
@@ -173,6 +184,15 @@ impl Backend {
     /// The length of the file as redb sees it.
     pub(super) fn bytes(&self) -> u64 {
         self.0.len.load(Ordering::Acquire)
+    }
+}
+
+/// While there is one, a transaction is being filled.
+pub(super) struct Filling<'a>(&'a AtomicBool);
+
+impl Drop for Filling<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
     }
 }
 
@@ -243,7 +263,8 @@ impl Shared {
         let failed = |error: io::Error| {
             if disk::is_full(&error) { io::Error::other(error) } else { error }
         };
-        self.change(|_| false, || self.file.sync_data().map_err(failed), hold)
+        let lets_pass = |held: &Held| self.filling.load(Ordering::Acquire) && held.is_unordered();
+        self.change(lets_pass, || self.file.sync_data().map_err(failed), hold)
     }
 
     /// Passes a change on, holds it back, or refuses it. Passing only needs the mode not to change meanwhile.

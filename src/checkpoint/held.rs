@@ -66,12 +66,17 @@ impl Held {
     pub(super) fn lets_pass(&self, offset: u64, bytes: &[u8]) -> bool {
         let end = offset + bytes.len() as u64;
         let mut held = self.blocks.range(offset / BLOCK..end.div_ceil(BLOCK));
-        self.last.is_some() && !self.sealed && end <= self.shows && held.next().is_none()
+        self.is_unordered() && end <= self.shows && held.next().is_none()
+    }
+
+    /// Whether what was written before may still be written after what comes now.
+    pub(super) fn is_unordered(&self) -> bool {
+        self.last.is_some() && !self.sealed
     }
 
     /// Lets the file grow at once, if nothing held is against it; false when it did not.
     fn grows(&mut self, file: &dyn File, len: u64) -> io::Result<bool> {
-        if self.last.is_none() || self.sealed || self.resized || len < self.len {
+        if !self.is_unordered() || self.resized || len < self.len {
             return Ok(false);
         }
         match file.set_len(len) {
