@@ -121,14 +121,36 @@ mod order {
                 "sync segments/spare-02",
                 "rename segments/spare-02 segments/02",
                 "sync_dir segments",
-                "rename segments/newest-01 segments/newest-02",
+                "create segments/newest-02",
                 "sync_dir segments",
+                "remove segments/newest-01",
                 "write segments/02 8192+8192",
                 "sync segments/02",
             ]
         );
         sample.append(100);
         assert_eq!(calls(&disk), ["write segments/02 16384+4096", "sync segments/02"]);
+    }
+
+    #[test]
+    fn without_room_for_another_note_the_one_before_becomes_it() {
+        let (disk, mut sample) = simulated();
+        let next = sample.prepare();
+        calls(&disk);
+        disk.fill_up_at(disk.allocation_count() + 1, Repeat::Forever);
+        sample.writer.begin(next, SeqNo::new(1)).unwrap();
+        assert_eq!(
+            calls(&disk),
+            [
+                "rename segments/spare-02 segments/02",
+                "sync_dir segments",
+                "create segments/newest-02 failed: StorageFull",
+                "rename segments/newest-01 segments/newest-02",
+                "sync_dir segments",
+                "write segments/02 8192+4096",
+                "sync segments/02",
+            ]
+        );
     }
 
     #[test]
@@ -169,8 +191,9 @@ mod order {
                 "sync_dir .",
                 "rename segments/spare-03 segments/03",
                 "sync_dir segments",
-                "rename segments/newest-02 segments/newest-03",
+                "create segments/newest-03",
                 "sync_dir segments",
+                "remove segments/newest-02",
                 "write segments/03 8192+4096",
                 "sync segments/03",
             ]
@@ -192,8 +215,9 @@ mod order {
         let beginning = [
             "rename segments/spare-02 segments/02",
             "sync_dir segments",
-            "rename segments/newest-01 segments/newest-02",
+            "create segments/newest-02",
             "sync_dir segments",
+            "remove segments/newest-01",
             "write segments/02 8192+4096",
             "sync segments/02",
         ];

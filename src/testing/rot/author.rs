@@ -88,7 +88,7 @@ impl Author {
         };
         let mut measured = Self::new(self.seed);
         begin(&mut measured);
-        let note = format!("rename {} {}", names::newest(2), names::newest(3));
+        let note = format!("create {}", names::newest(3));
         let noted = loop {
             measured.commit(1);
             let trace = measured.disk.trace();
