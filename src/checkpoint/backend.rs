@@ -4,12 +4,18 @@
 //! that is refused must not have changed one byte, so a [`Backend`] starts *held*: what redb writes is kept in memory,
 //! and visible to redb, until it is either [released](Backend::release), that is, carried out in exactly redb's order,
 //! or [abandoned](Backend::abandon). After that it passes everything on, or nothing.
+//!
+//! redb takes an error for the end: it refuses everything from then on. But a full disk passes. So from the first write
+//! that finds no room on, a backend that passes everything on is *short*: it holds what finds none, then also the sync that
+//! comes next and all that follows it, and redb goes on as if nothing were. A sync that is held makes nothing durable, so
+//! whoever commits must [release](Backend::release) before believing it.
 
 use super::{
-    held::Held,
+    error::CheckpointError,
+    held::{Held, Stuck},
     sums::{self, Sums},
 };
-use crate::disk::File;
+use crate::disk::{self, File};
 use parking_lot::{Mutex, RwLock};
 use std::{
     io,
@@ -26,7 +32,11 @@ pub(super) struct Backend(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     file: Arc<dyn File>,
+    /// One at a time carries out what was held. Taken before `mode`.
+    releasing: Mutex<()>,
     mode: RwLock<Mode>,
+    /// Whether a transaction is being filled: see [`Backend::filling`].
+    filling: AtomicBool,
     /// The length redb sees. We are the file's only user, so nobody else changes it.
     len: AtomicU64,
     /// What was read or written before must be there when it is read again.
@@ -37,9 +47,21 @@ struct Shared {
 
 #[derive(Debug)]
 enum Mode {
+    /// Until it is said what becomes of it.
     Held(Held),
     Passing,
+    /// Until there is room.
+    Short(Held),
     Abandoned,
+}
+
+impl Mode {
+    const fn held(&self) -> Option<&Held> {
+        match self {
+            Self::Held(held) | Self::Short(held) => Some(held),
+            Self::Passing | Self::Abandoned => None,
+        }
+    }
 }
 
 /// The first failure of the machine, in a form that can be given out again and again.
@@ -75,7 +97,9 @@ impl Backend {
     fn new(file: Arc<dyn File>, len: u64, mode: Mode) -> Self {
         Self(Arc::new(Shared {
             file,
+            releasing: Mutex::default(),
             mode: RwLock::new(mode),
+            filling: AtomicBool::new(false),
             len: AtomicU64::new(len),
             sums: Sums::default(),
             failure: Mutex::new(None),
@@ -83,19 +107,58 @@ impl Backend {
         }))
     }
 
-    /// Carries out what was held back, and passes everything on from now on. When this fails, the file holds a prefix
-    /// of redb's writes, as after a crash, and nothing more is ever written.
-    pub(super) fn release(&self) -> io::Result<()> {
-        let mut mode = self.0.mode.write();
-        let Mode::Held(held) = &mut *mode else { return Ok(()) };
-        let done = held.replay(&*self.0.file);
-        *mode = if done.is_ok() { Mode::Passing } else { Mode::Abandoned };
-        self.0.note(done)
+    /// Carries out what was held back, and passes everything on from now on. Readers go on meanwhile.
+    ///
+    /// Without room for all of it, the file holds a prefix of redb's writes, as after a crash, and the rest stays held: it can
+    /// be tried again. When it fails, that prefix is all, and nothing more is ever written.
+    pub(super) fn release(&self) -> Result<(), CheckpointError> {
+        let _releasing = self.0.releasing.lock();
+        loop {
+            let replayed = match self.0.mode.read().held() {
+                Some(held) => held.replay(&*self.0.file),
+                None => return Ok(()),
+            };
+            let mut mode = self.0.mode.write();
+            match replayed {
+                Err(Stuck::Full) => return Err(CheckpointError::Full),
+                Err(Stuck::Failed(error)) => {
+                    *mode = Mode::Abandoned;
+                    return self.0.note(Err(error)).map_err(CheckpointError::Io);
+                }
+                // Unless something more was held meanwhile.
+                Ok(()) if mode.held().is_none_or(Held::is_done) => {
+                    *mode = Mode::Passing;
+                    return Ok(());
+                }
+                Ok(()) => {}
+            }
+        }
     }
 
     /// Drops what was held back; nothing reaches the file any more.
     pub(super) fn abandon(&self) {
         *self.0.mode.write() = Mode::Abandoned;
+    }
+
+    /// Until what this gives is dropped, a transaction is being filled. Nothing that is durable refers to its pages before it
+    /// commits, so a sync meanwhile, which redb makes when its file grows, does not divide what may be written before
+    /// what: it passes what is held for want of room.
+    pub(super) fn filling(&self) -> Filling<'_> {
+        self.0.filling.store(true, Ordering::Release);
+        Filling(&self.0.filling)
+    }
+
+    /// Whether there was no room for something that is held since.
+    pub(super) fn is_short(&self) -> bool {
+        matches!(*self.0.mode.read(), Mode::Short(_))
+    }
+
+    /// How many bytes are held because there was no room for them.
+    pub(super) fn short_bytes(&self) -> u64 {
+        match &*self.0.mode.read() {
+            Mode::Short(held) => held.bytes(),
+            _ => 0,
+        }
     }
 
     /// The first failure of the machine, if there was one.
@@ -124,6 +187,15 @@ impl Backend {
     }
 }
 
+/// While there is one, a transaction is being filled.
+pub(super) struct Filling<'a>(&'a AtomicBool);
+
+impl Drop for Filling<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
+    }
+}
+
 impl Shared {
     fn note<T>(&self, done: io::Result<T>) -> io::Result<T> {
         if let Err(error) = &done {
@@ -149,7 +221,7 @@ impl Shared {
         }
         match &*self.mode.read() {
             Mode::Passing => self.note(self.file.read_exact_at(offset, out)),
-            Mode::Held(held) => self.note(held.read(&*self.file, offset, out)),
+            Mode::Held(held) | Mode::Short(held) => self.note(held.read(&*self.file, offset, out)),
             Mode::Abandoned => Err(abandoned()),
         }?;
         // Not noted either: this is damage.
@@ -158,10 +230,14 @@ impl Shared {
 
     fn write(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         self.refuse_after_failure()?;
+        if bytes.is_empty() {
+            return Ok(());
+        }
         self.sums.forget(sums::touched(offset, bytes));
         self.change(
-            |held| held.write(&*self.file, offset, bytes),
+            |held| held.lets_pass(offset, bytes),
             || self.file.write_all_at(offset, bytes),
+            |held| held.write(&*self.file, offset, bytes),
         )?;
         self.sums.wrote(offset, bytes);
         self.len.fetch_max(offset + bytes.len() as u64, Ordering::AcqRel);
@@ -170,13 +246,8 @@ impl Shared {
 
     fn set_len(&self, len: u64) -> io::Result<()> {
         self.refuse_after_failure()?;
-        self.change(
-            |held| {
-                held.set_len(len);
-                Ok(())
-            },
-            || self.file.set_len(len),
-        )?;
+        let hold = |held: &mut Held| held.set_len(&*self.file, len);
+        self.change(|_| false, || self.file.set_len(len), hold)?;
         self.sums.cut(len);
         self.len.store(len, Ordering::Release);
         Ok(())
@@ -184,34 +255,48 @@ impl Shared {
 
     fn sync(&self) -> io::Result<()> {
         self.refuse_after_failure()?;
-        self.change(
-            |held| {
-                held.sync();
-                Ok(())
-            },
-            || self.file.sync_data(),
-        )
+        let hold = |held: &mut Held| {
+            held.sync();
+            Ok(())
+        };
+        // Whatever a sync that fails says, nothing is known about the bytes: that one is final.
+        let failed = |error: io::Error| {
+            if disk::is_full(&error) { io::Error::other(error) } else { error }
+        };
+        let lets_pass = |held: &Held| self.filling.load(Ordering::Acquire) && held.is_unordered();
+        self.change(lets_pass, || self.file.sync_data().map_err(failed), hold)
     }
 
-    /// Holds a change back, passes it on, or refuses it. Passing only needs the mode not to change meanwhile.
+    /// Passes a change on, holds it back, or refuses it. Passing only needs the mode not to change meanwhile.
     fn change(
         &self,
+        lets_pass: impl Fn(&Held) -> bool,
+        pass: impl Fn() -> io::Result<()>,
         hold: impl FnOnce(&mut Held) -> io::Result<()>,
-        pass: impl FnOnce() -> io::Result<()>,
     ) -> io::Result<()> {
         {
             let mode = self.mode.read();
-            match &*mode {
-                Mode::Passing => return self.note(pass()),
+            let passes = match &*mode {
+                Mode::Passing => true,
+                Mode::Short(held) => lets_pass(held),
+                Mode::Held(_) => false,
                 Mode::Abandoned => return Err(abandoned()),
-                Mode::Held(_) => {}
+            };
+            if passes {
+                match pass() {
+                    Err(error) if disk::is_full(&error) => {}
+                    done => return self.note(done),
+                }
             }
         }
         let mut mode = self.mode.write();
+        if matches!(*mode, Mode::Passing) {
+            // What found no room, or came while the last of what was held was released: to hold it is right in any case.
+            *mode = Mode::Short(Held::short(self.len.load(Ordering::Acquire)));
+        }
         match &mut *mode {
-            Mode::Held(held) => self.note(hold(held)),
-            Mode::Passing => self.note(pass()),
-            Mode::Abandoned => Err(abandoned()),
+            Mode::Held(held) | Mode::Short(held) => self.note(hold(held)),
+            Mode::Passing | Mode::Abandoned => Err(abandoned()),
         }
     }
 }

@@ -4,6 +4,8 @@
 //! - one write is one redb transaction, committed in two phases, never with quick-repair;
 //! - every row carries a checksum over its table, key and body, and none is given out that fails it;
 //! - an open changes no byte of the file before [`Checkpoint::release`];
+//! - a full disk fails nothing: what finds no room is held in memory, in its order, and written when there is some; until
+//!   then a write says [`CheckpointError::Full`], and the file is what the one before left;
 //! - dropping writes nothing, and after damage nothing is written: redb over damaged pages can end the process;
 //! - an error says whether the machine failed or the bytes are damaged, and a panic of redb is damage.
 //!
@@ -49,7 +51,11 @@ use std::{
 
 /// An open checkpoint file.
 pub(crate) struct Checkpoint {
+    /// The bytes of a write that redb has committed and the file does not hold yet, for want of room.
+    unsettled: Mutex<Option<u64>>,
     latest: Mutex<Latest>,
+    /// How much may be held for want of room before a write is given up.
+    hold_bytes: u64,
     /// `None` once it is being closed.
     database: Option<redb::Database>,
     backend: Backend,
@@ -92,7 +98,8 @@ impl Checkpoint {
             upkeep: 0,
             counts: std::iter::empty(),
         };
-        write::commit(this.database(), &this.backend, nothing, seed_meta)?;
+        write::commit(this.database(), &this.backend, nothing, seed_meta, u64::MAX)?;
+        this.settle()?;
         this.close()
     }
 
@@ -118,7 +125,10 @@ impl Checkpoint {
         builder.set_repair_callback(move |_| note.store(true, Ordering::Relaxed));
         let database = guard(&backend, "opening", || builder.create_with_backend(backend.clone()))?;
         Ok(Self {
+            unsettled: Mutex::default(),
             latest: Mutex::default(),
+            // redb writes as much again when it commits.
+            hold_bytes: (cache_bytes / 2) as u64,
             database: Some(database),
             backend,
             pages_checked: repaired.load(Ordering::Relaxed),
@@ -143,6 +153,9 @@ impl Checkpoint {
     }
 
     /// Writes the next checkpoint, in one transaction; durable on return.
+    ///
+    /// After [`CheckpointError::Full`] nothing has happened that readers see or that a crash would leave, and the same
+    /// changes are to be written again, until that succeeds: part of it may be done already.
     pub(crate) fn write<'a>(
         &self,
         changes: Changes<
@@ -154,11 +167,26 @@ impl Checkpoint {
         meta: &Meta,
     ) -> Result<Written, CheckpointError> {
         self.refuse_after_damage()?;
+        if let Some(failure) = self.backend.failed() {
+            return Err(failure.into());
+        }
         // While it is kept, nobody can open a reader between the commit and the new generation.
         let _before = self.reader()?;
-        let bytes = write::commit(self.database(), &self.backend, changes, meta)?;
+        let mut unsettled = self.unsettled.lock();
+        self.settle()?;
+        if unsettled.is_none() {
+            let hold = self.hold_bytes;
+            *unsettled = Some(write::commit(self.database(), &self.backend, changes, meta, hold)?);
+            self.settle()?;
+        }
+        let bytes = unsettled.take().expect("committed now or before");
         let generation = self.publish()?;
         Ok(Written { generation, bytes, file_bytes: self.backend.bytes() })
+    }
+
+    /// Writes what an earlier call found no room for.
+    fn settle(&self) -> Result<(), CheckpointError> {
+        if self.backend.is_short() { self.backend.release() } else { Ok(()) }
     }
 
     fn publish(&self) -> Result<u64, CheckpointError> {
@@ -176,7 +204,7 @@ impl Checkpoint {
 
     /// Carries out what was held back; from now on writes go to the file.
     pub(crate) fn release(&self) -> Result<(), CheckpointError> {
-        self.backend.release().map_err(CheckpointError::Io)
+        self.backend.release()
     }
 
     /// Closes without another write, as dropping does: what was held back is gone, and the file is as the last durable
@@ -186,13 +214,17 @@ impl Checkpoint {
     }
 
     /// Closes cleanly, so that the next open need not look at every page. Readers still in use fail from now on. What
-    /// was never released is abandoned.
+    /// was never released is abandoned, and so is what there is no room for; then the next open verifies all pages.
     pub(crate) fn close(mut self) -> Result<(), CheckpointError> {
         self.latest.get_mut().reader = None;
         if let Some(failure) = self.backend.failed() {
             return Err(failure.into());
         }
         self.refuse_after_damage()?;
+        match self.settle() {
+            Err(CheckpointError::Full) => {}
+            settled => settled?,
+        }
         if self.backend.passes() {
             let database = self.database.take();
             guard::guard_plain(&self.backend, "closing", || drop(database))?;

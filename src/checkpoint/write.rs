@@ -30,7 +30,9 @@ pub(crate) struct Changes<'c, R, W, C> {
 
 pub(super) type RowTable<'txn> = Guarded<Table<'txn, tables::Bytes, tables::Bytes>>;
 
-/// Commits `changes` and `meta` durably and returns how many bytes of keys and rows that were.
+/// Commits `changes` and `meta` durably and returns how many bytes of keys and rows that were. While the backend
+/// [is short](Backend::is_short), nothing of it is durable yet; when more than `hold_bytes` are held then, the transaction is
+/// given up, and what is held are pages that nobody needs.
 pub(super) fn commit<'a>(
     database: &redb::Database,
     backend: &Backend,
@@ -41,15 +43,23 @@ pub(super) fn commit<'a>(
         impl Iterator<Item = (KeyspaceId, u64)>,
     >,
     meta: &Meta,
+    hold_bytes: u64,
 ) -> Result<u64, CheckpointError> {
     let mut txn = begin(database, backend)?;
-    let mut writer = Writer { backend, scratch: Vec::new(), bytes: 0 };
-    writer.records(&txn, changes.records)?;
-    window::write(&mut writer, &txn, changes.control, changes.window)?;
-    window::keep_up(&mut writer, &txn, changes.control, changes.upkeep)?;
-    writer.counts(&txn, changes.counts)?;
+    let mut writer = Writer { backend, scratch: Vec::new(), bytes: 0, hold_bytes };
+    let control = changes.control;
+    let filling = backend.filling();
+    if let Err(error) = writer.rows(&txn, changes) {
+        drop(filling);
+        if matches!(error, CheckpointError::Full) {
+            let txn = txn.into_inner();
+            guard(backend, "giving a transaction up", || txn.abort())?;
+        }
+        return Err(error);
+    }
     canary!(AppliedOutsideTransaction => txn = { guard(backend, "", || txn.into_inner().commit())?; begin(database, backend)? });
-    writer.head(&txn, changes.control, meta)?;
+    writer.head(&txn, control, meta)?;
+    drop(filling);
     // Two phases, or one flipped bit after an unclean end could roll the checkpoint back in silence; no saved
     // allocator state, or the same bit could be believed without the checksums being looked at.
     guard_plain(backend, "committing", || {
@@ -78,9 +88,26 @@ pub(super) struct Writer<'b> {
     /// The one row that is held encoded at a time.
     scratch: Vec<u8>,
     bytes: u64,
+    hold_bytes: u64,
 }
 
 impl Writer<'_> {
+    fn rows<'a>(
+        &mut self,
+        txn: &WriteTransaction,
+        changes: Changes<
+            'a,
+            impl Iterator<Item = (KeyspaceId, &'a [u8], Option<&'a Row>)>,
+            impl Iterator<Item = (&'a [u8], &'a WindowRow)>,
+            impl Iterator<Item = (KeyspaceId, u64)>,
+        >,
+    ) -> Result<(), CheckpointError> {
+        self.records(txn, changes.records)?;
+        window::write(self, txn, changes.control, changes.window)?;
+        window::keep_up(self, txn, changes.control, changes.upkeep)?;
+        self.counts(txn, changes.counts)
+    }
+
     fn records<'a>(
         &mut self,
         txn: &WriteTransaction,
@@ -99,6 +126,7 @@ impl Writer<'_> {
                 None => {
                     canary!(DeleteNotInCheckpoint => continue);
                     guard(self.backend, doing, || table.remove(&key[..]).map(drop))?;
+                    self.check_room()?;
                 }
             }
         }
@@ -154,7 +182,17 @@ impl Writer<'_> {
     ) -> Result<(), CheckpointError> {
         seal_into(tag, key, &mut self.scratch, encode);
         self.bytes += (key.len() + self.scratch.len()) as u64;
-        guard(self.backend, doing, || table.insert(key, &self.scratch[..]).map(drop))
+        guard(self.backend, doing, || table.insert(key, &self.scratch[..]).map(drop))?;
+        self.check_room()
+    }
+
+    /// Whether what is held for want of room has become too much.
+    fn check_room(&self) -> Result<(), CheckpointError> {
+        if self.backend.short_bytes() > self.hold_bytes {
+            Err(CheckpointError::Full)
+        } else {
+            Ok(())
+        }
     }
 
     /// Closing a table hands its root to the transaction, so here, unlike in `Guarded`'s destructor, a panic counts.

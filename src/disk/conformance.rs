@@ -35,6 +35,7 @@ fn bytes_come_back() {
         file.sync_data().unwrap();
         file.drop_cache().unwrap();
         assert_eq!(contents(&*disk.open("a").unwrap()), b"\0\0\0\0\0hello");
+        assert_eq!(contents(&*disk.open_to_read("a").unwrap()), b"\0\0\0\0\0hello");
         assert_eq!(file.read_at(10, &mut [0; 4]).unwrap(), 0);
         assert_eq!(file.read_at(8, &mut [0; 4]).unwrap(), 2);
         assert_eq!(kind(file.read_exact_at(8, &mut [0; 4])), ErrorKind::UnexpectedEof);
@@ -178,6 +179,16 @@ fn one_holder_of_the_lock_at_a_time() {
         assert_eq!(kind(disk.lock()), ErrorKind::WouldBlock);
         drop(held);
         drop(disk.lock().unwrap());
+        // Many may read, and nobody writes meanwhile.
+        let shared = [disk.lock_shared().unwrap(), disk.lock_shared().unwrap()];
+        assert_eq!(kind(disk.lock()), ErrorKind::WouldBlock);
+        let [first, second] = shared;
+        drop(first);
+        assert_eq!(kind(disk.lock()), ErrorKind::WouldBlock);
+        drop(second);
+        let held = disk.lock().unwrap();
+        assert_eq!(kind(disk.lock_shared()), ErrorKind::WouldBlock);
+        drop(held);
         assert!(disk.free_bytes().unwrap() > 0);
         assert!(!disk.location().is_empty());
     });

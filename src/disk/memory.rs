@@ -6,22 +6,18 @@ use super::{
     folders::{Change, Folders, Inode, Node},
 };
 use parking_lot::{Mutex, RwLock};
-use std::{
-    collections::BTreeMap,
-    io,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-};
+use std::{collections::BTreeMap, io, sync::Arc};
 
 /// Files in memory. Syncing does nothing, and nothing is lost before the last handle goes. A clone is another handle
 /// to the same files.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryDisk {
     names: Arc<Mutex<Names>>,
-    locked: Arc<AtomicBool>,
+    /// How many share the lock; [`EXCLUSIVE`] when one has it alone.
+    locked: Arc<Mutex<usize>>,
 }
+
+const EXCLUSIVE: usize = usize::MAX;
 
 impl MemoryDisk {
     /// An empty disk.
@@ -33,9 +29,20 @@ impl MemoryDisk {
 
 impl Disk for MemoryDisk {
     fn lock(&self) -> io::Result<Box<dyn Lock>> {
-        if self.locked.swap(true, Ordering::AcqRel) {
+        let mut holders = self.locked.lock();
+        if *holders != 0 {
             return Err(io::ErrorKind::WouldBlock.into());
         }
+        *holders = EXCLUSIVE;
+        Ok(Box::new(MemoryLock(Arc::clone(&self.locked))))
+    }
+
+    fn lock_shared(&self) -> io::Result<Box<dyn Lock>> {
+        let mut holders = self.locked.lock();
+        if *holders == EXCLUSIVE {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        *holders += 1;
         Ok(Box::new(MemoryLock(Arc::clone(&self.locked))))
     }
 
@@ -164,12 +171,13 @@ impl File for MemoryFile {
 }
 
 #[derive(Debug)]
-struct MemoryLock(Arc<AtomicBool>);
+struct MemoryLock(Arc<Mutex<usize>>);
 
 impl Lock for MemoryLock {}
 
 impl Drop for MemoryLock {
     fn drop(&mut self) {
-        self.0.store(false, Ordering::Release);
+        let mut holders = self.0.lock();
+        *holders = if *holders == EXCLUSIVE { 0 } else { *holders - 1 };
     }
 }

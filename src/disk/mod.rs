@@ -7,6 +7,7 @@ mod contents;
 mod folders;
 mod memory;
 mod name;
+mod read_only;
 mod real;
 mod system;
 
@@ -16,6 +17,7 @@ mod conformance;
 mod sim;
 
 pub use memory::MemoryDisk;
+pub(crate) use read_only::ReadOnlyDisk;
 pub use real::RealDisk;
 #[cfg(feature = "testing")]
 pub use sim::{Choice, Effect, Fault, Lie, Repeat, SimClock, SimDisk, SimEntropy, is_power_off};
@@ -32,6 +34,15 @@ pub trait Disk: Debug + Send + Sync + 'static {
     /// # Errors
     /// `WouldBlock` when someone else holds it, here or in another process.
     fn lock(&self) -> io::Result<Box<dyn Lock>>;
+
+    /// Takes the lock of the directory together with others who only read, and holds it until the guard is dropped. Where a
+    /// disk does not know the difference, it is the exclusive one.
+    ///
+    /// # Errors
+    /// `WouldBlock` when someone holds the exclusive lock, here or in another process.
+    fn lock_shared(&self) -> io::Result<Box<dyn Lock>> {
+        self.lock()
+    }
 
     /// Creates a file of length 0 for reading and writing.
     ///
@@ -53,6 +64,14 @@ pub trait Disk: Debug + Send + Sync + 'static {
     /// # Errors
     /// `NotFound` when there is none; `InvalidInput` when it is not a plain file with one name.
     fn open(&self, name: &str) -> io::Result<Arc<dyn File>>;
+
+    /// Opens a file for reading alone, which may be allowed where writing is not. What comes of a write to it is not said.
+    ///
+    /// # Errors
+    /// Those of [`open`](Self::open).
+    fn open_to_read(&self, name: &str) -> io::Result<Arc<dyn File>> {
+        self.open(name)
+    }
 
     /// Renames a file, replacing what has the new name. Durable after [`sync_dir`](Self::sync_dir) of both folders.
     ///

@@ -23,6 +23,8 @@ compile_error!(
 
 const FILE: OFlags =
     OFlags::RDWR.union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK).union(OFlags::CLOEXEC);
+const READ: OFlags =
+    OFlags::RDONLY.union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK).union(OFlags::CLOEXEC);
 const FOLDER: OFlags = OFlags::RDONLY
     .union(OFlags::DIRECTORY)
     .union(OFlags::NOFOLLOW)
@@ -55,15 +57,28 @@ impl RealDisk {
             }
             resolved => resolved?,
         };
-        let directory = match rustix::fs::openat(CWD, &path, FOLDER, Mode::empty()) {
-            Err(rustix::io::Errno::NOTDIR) => {
-                return Err(explain(io::ErrorKind::NotADirectory, &path, "not a directory"));
-            }
-            opened => opened?,
-        };
-        let disk = Self { directory, path };
+        let disk = Self::at(path)?;
         disk.settle_name()?;
         Ok(disk)
+    }
+
+    /// Opens a directory that is there, and changes nothing.
+    ///
+    /// A symbolic link as `path` is resolved here, once.
+    ///
+    /// # Errors
+    /// `NotFound` when there is none; `NotADirectory` when the path is something else; those of the system.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        Self::at(fs::canonicalize(path)?)
+    }
+
+    fn at(path: PathBuf) -> io::Result<Self> {
+        match rustix::fs::openat(CWD, &path, FOLDER, Mode::empty()) {
+            Err(rustix::io::Errno::NOTDIR) => {
+                Err(explain(io::ErrorKind::NotADirectory, &path, "not a directory"))
+            }
+            opened => Ok(Self { directory: opened?, path }),
+        }
     }
 
     /// Makes the directory's own name durable: an earlier process may have stopped right after creating it.
@@ -84,6 +99,28 @@ impl RealDisk {
         Ok(rustix::fs::openat(&self.directory, folder, FOLDER, Mode::empty())?)
     }
 
+    fn flock(&self, operation: FlockOperation) -> io::Result<Box<dyn Lock>> {
+        // A descriptor of its own: two locks of one process have to conflict as well.
+        let descriptor = self.folder("")?;
+        rustix::fs::flock(&descriptor, operation)?;
+        Ok(Box::new(RealLock(descriptor)))
+    }
+
+    /// Opens a plain file.
+    fn plain(&self, name: &str, flags: OFlags) -> io::Result<Arc<dyn File>> {
+        let (folder, leaf) = self.locate(name)?;
+        // Looking before opening spares devices the side effects of being opened; looking again afterwards closes the
+        // gap between the two.
+        let seen = rustix::fs::statat(&folder, leaf, AtFlags::SYMLINK_NOFOLLOW)?;
+        check_plain(name, &seen)?;
+        let descriptor = match rustix::fs::openat(&folder, leaf, flags, Mode::empty()) {
+            Err(rustix::io::Errno::LOOP) => return Err(not_plain(name, "a symbolic link")),
+            opened => opened?,
+        };
+        check_plain(name, &rustix::fs::fstat(&descriptor)?)?;
+        Ok(Arc::new(RealFile(descriptor.into())))
+    }
+
     /// The folder of a name by descriptor, and its last part.
     fn locate<'a>(&self, name: &'a str) -> io::Result<(OwnedFd, &'a str)> {
         let (folder, leaf) = name::split(name)?;
@@ -93,10 +130,11 @@ impl RealDisk {
 
 impl Disk for RealDisk {
     fn lock(&self) -> io::Result<Box<dyn Lock>> {
-        // A descriptor of its own: two locks of one process have to conflict as well.
-        let descriptor = self.folder("")?;
-        rustix::fs::flock(&descriptor, FlockOperation::NonBlockingLockExclusive)?;
-        Ok(Box::new(RealLock(descriptor)))
+        self.flock(FlockOperation::NonBlockingLockExclusive)
+    }
+
+    fn lock_shared(&self) -> io::Result<Box<dyn Lock>> {
+        self.flock(FlockOperation::NonBlockingLockShared)
     }
 
     fn create(&self, name: &str) -> io::Result<Arc<dyn File>> {
@@ -115,17 +153,11 @@ impl Disk for RealDisk {
     }
 
     fn open(&self, name: &str) -> io::Result<Arc<dyn File>> {
-        let (folder, leaf) = self.locate(name)?;
-        // Looking before opening spares devices the side effects of being opened; looking again afterwards closes the
-        // gap between the two.
-        let seen = rustix::fs::statat(&folder, leaf, AtFlags::SYMLINK_NOFOLLOW)?;
-        check_plain(name, &seen)?;
-        let descriptor = match rustix::fs::openat(&folder, leaf, FILE, Mode::empty()) {
-            Err(rustix::io::Errno::LOOP) => return Err(not_plain(name, "a symbolic link")),
-            opened => opened?,
-        };
-        check_plain(name, &rustix::fs::fstat(&descriptor)?)?;
-        Ok(Arc::new(RealFile(descriptor.into())))
+        self.plain(name, FILE)
+    }
+
+    fn open_to_read(&self, name: &str) -> io::Result<Arc<dyn File>> {
+        self.plain(name, READ)
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {

@@ -17,6 +17,7 @@ use crate::{
         },
     },
     checkpoint::{Changes, Checkpoint, CheckpointError, Meta, Reader},
+    disk,
     format::{VERSION, names},
     state::{digest, memtable::Memtable},
 };
@@ -202,14 +203,10 @@ impl Core {
             return Ok(false);
         };
         let meta = self.meta(&point, lowest);
-        let reader = write_out(checkpoint, &point, &meta).map_err(|error| {
-            let stopped = self.stop(format!("writing the checkpoint failed: {error}"));
-            match error {
-                CheckpointError::Io(_) => stopped,
-                damaged => Stopped { error: self.checkpoint_error(damaged), ..stopped },
-            }
-        })?;
+        let reader =
+            write_out(checkpoint, &point, &meta).map_err(|error| self.not_written(error))?;
         self.settle_keys(&point.memtable);
+        let trim = reader.meta().trim;
         let healthy = self.replace_frozen(reader);
         // Here, where no lock is held, and before the next one fills up.
         drop(point);
@@ -217,8 +214,25 @@ impl Core {
             return Ok(false);
         }
         self.checkpointed_g.store(meta.applied_g, Ordering::Release);
+        // Of a checkpoint that had to wait for room, an earlier attempt may be what was written in the end.
+        let trimmed: Vec<u64> = trimmed.into_iter().filter(|number| *number < trim).collect();
         self.trim(&trimmed)?;
         Ok(true)
+    }
+
+    /// A checkpoint was not written: the end of all writes, unless it only wants for room. Then the memtable stays as it is,
+    /// and whoever needs the room in memory that it takes is told.
+    fn not_written(&self, error: CheckpointError) -> Stopped {
+        if matches!(error, CheckpointError::Full) {
+            self.sequencer.lock().shortages += 1;
+            self.room.notify_all();
+            return Stopped { error: Self::no_room_for_checkpoint(), told: Vec::new() };
+        }
+        let stopped = self.stop(format!("writing the checkpoint failed: {error}"));
+        match error {
+            CheckpointError::Io(_) => stopped,
+            damaged => Stopped { error: self.checkpoint_error(damaged), ..stopped },
+        }
     }
 
     /// Notes which keys are remembered by the checkpoint now, before anyone looks for them there. A few at a time, so that
@@ -280,7 +294,11 @@ impl Core {
     /// Removes segments that nothing needs any more.
     fn trim(&self, numbers: &[u64]) -> Result<(), Stopped> {
         let removed = numbers.iter().try_for_each(|&number| {
-            self.machine.disk.remove(&names::segment(number))?;
+            match self.machine.disk.remove(&names::segment(number)) {
+                // Some file systems need room for that, too. It is tried again after the next checkpoint.
+                Err(error) if disk::is_full(&error) => return Ok(()),
+                removed => removed?,
+            }
             self.writer.lock().forget(&[number]);
             Ok(())
         });

@@ -4,7 +4,7 @@ use super::{Background, Engine, error::Error, pressure::Load};
 use crate::{
     admission::Policy,
     base::limits::GROUP_BYTES,
-    disk::{Clock, Disk, Entropy, MemoryDisk, RealDisk, SystemClock, SystemEntropy},
+    disk::{Clock, Disk, Entropy, MemoryDisk, ReadOnlyDisk, RealDisk, SystemClock, SystemEntropy},
     recovery::Machine,
     state::control::Retention,
 };
@@ -32,6 +32,7 @@ pub(super) struct Options {
     pub filter_limit_bytes: usize,
     pub policy: Policy,
     pub accept_clock_jump: bool,
+    pub read_only: bool,
 }
 
 /// How many requests may wait for the disk, where nothing else was chosen.
@@ -44,7 +45,8 @@ const QUEUE_BYTES_MAX: usize = 2 * GROUP_BYTES;
 /// The memory an engine takes follows from these: twice the memtable, the cache, twice the queue (a group of the log is
 /// up to a sixteenth of the memtable and 8 MiB), whatever versions of records live snapshots keep, two to four bytes for each
 /// key that the checkpoint remembers (within [`key_filter_bytes`](Self::key_filter_bytes)), and four to eight bytes for each
-/// 4 KiB of the checkpoint's file.
+/// 4 KiB of the checkpoint's file. While a full disk keeps a checkpoint from being written, what of it finds no room is held:
+/// up to three times the cache more.
 ///
 /// ```no_run
 /// let engine = steadfast::Engine::builder()
@@ -81,6 +83,7 @@ impl Builder {
                     time_ordered: false,
                 },
                 accept_clock_jump: false,
+                read_only: false,
             },
             clock: Arc::new(SystemClock::new()),
             entropy: Arc::new(SystemEntropy),
@@ -255,6 +258,77 @@ impl Builder {
             _ => Error::Io { what: format!("opening {}", location()), source },
         })?;
         self.open_disk(Arc::new(disk))
+    }
+
+    /// Opens the database in the directory `path` to read it only, and changes no byte of it: neither now, nor later, nor when
+    /// it is closed. Any number can have it open like this at the same time, here and in other processes, but nobody to write
+    /// meanwhile. It may have been closed or not; [`Engine::recovery`] says how it was found. Verifies as much as
+    /// [`open`](Self::open) does, and starts no threads.
+    ///
+    /// Reads and snapshots show the state after the last entry, and outcomes that are remembered are told to whoever asks
+    /// under their keys. Everything else gets [`Error::ReadOnly`]. What the log holds since the last checkpoint is kept in
+    /// memory, so that after a crash that can be more than [`memtable_limit_bytes`](Self::memtable_limit_bytes).
+    ///
+    /// No permission to write is needed, and no medium that can be written. An opening trusts no page cache: after a failed
+    /// sync it can show what is not on the medium. So this one syncs all files, which changes none, and has their cached
+    /// copies dropped. Where the system does not allow that, as on a file system that is mounted read-only, it is left out. If
+    /// that file system became read-only after an error, what is read may then be newer than what is there after a
+    /// restart of the machine.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().expect("a temporary directory");
+    /// # let dir = dir.path();
+    /// use steadfast::{Engine, Error, Expect, Keyspace, Request};
+    ///
+    /// const STOCK: Keyspace<u64, u32> = Keyspace::new("stock");
+    ///
+    /// let engine = Engine::open(dir)?;
+    /// engine.commit(Request::unkeyed().put(&STOCK, &1, &10, Expect::Any))?.committed()?;
+    /// engine.close()?;
+    ///
+    /// let reader = Engine::open_read_only(dir)?;
+    /// assert_eq!(reader.get(&STOCK, &1)?.map(|record| record.value), Some(10));
+    /// let refused = reader.commit(Request::unkeyed().put(&STOCK, &1, &11, Expect::Any));
+    /// assert!(matches!(refused, Err(Error::ReadOnly { .. })));
+    /// # Ok::<(), Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Every byte of the directory is as it was:
+    /// - [`Error::Locked`]: someone has it open to write, here or in another process
+    /// - [`Error::NotADatabase`]: there is no directory, or it is empty, or holds something else, or a creation that did not
+    ///   finish
+    /// - [`Error::UnsupportedFormat`], [`Error::Corruption`]: as [`open`](Self::open)
+    /// - [`Error::Io`]: the system failed, or does not allow it
+    pub fn open_read_only(self, path: impl AsRef<Path>) -> Result<Engine, Error> {
+        let path = path.as_ref();
+        let location = || path.display().to_string();
+        let not_a_database =
+            |what: &str| Error::NotADatabase { location: location(), what: what.into() };
+        let disk = RealDisk::open(path).map_err(|source| match source.kind() {
+            io::ErrorKind::NotADirectory => not_a_database("it is not a directory"),
+            io::ErrorKind::NotFound => not_a_database("there is nothing"),
+            _ => Error::Io { what: format!("opening {}", location()), source },
+        })?;
+        self.read_disk(Arc::new(disk))
+    }
+
+    /// Opens the database on a disk of the caller's to read it only.
+    ///
+    /// # Errors
+    /// As [`open_read_only`](Self::open_read_only).
+    #[cfg(feature = "testing")]
+    pub fn open_read_only_on(self, disk: impl Disk) -> Result<Engine, Error> {
+        self.read_disk(Arc::new(disk))
+    }
+
+    fn read_disk(self, disk: Arc<dyn Disk>) -> Result<Engine, Error> {
+        let Self { mut options, clock, entropy } = self;
+        (options.read_only, options.threads) = (true, false);
+        Engine::open_machine(
+            options,
+            Machine { disk: Arc::new(ReadOnlyDisk(disk)), clock, entropy },
+        )
     }
 
     /// Opens the database on a disk of the caller's.

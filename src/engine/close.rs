@@ -14,6 +14,7 @@ use crate::{
         thread::{self, JoinHandle},
     },
     checkpoint::CheckpointError,
+    disk,
     format::names,
 };
 use std::{io, mem, sync::Arc};
@@ -136,7 +137,10 @@ impl Core {
         self.stopped.store(true, Ordering::Release);
         let io = |what: &str| {
             let what = what.to_owned();
-            move |source: io::Error| Error::Io { what, source }
+            move |source: io::Error| match disk::is_full(&source) {
+                true => Error::NoSpace { what },
+                false => Error::Io { what, source },
+            }
         };
         let closed = match (checkpoint, &poison) {
             (Some(checkpoint), Some(_)) => {
@@ -153,13 +157,14 @@ impl Core {
         drop(self.writer.lock());
         let marked = match poison {
             Some(poison) => Err(Self::poisoned(&poison)),
-            None if closed.is_err() => Ok(CloseMark::Missing),
+            None if closed.is_err() || self.options.read_only => Ok(CloseMark::Missing),
             None => self.leave_mark().map_err(io("marking the log as closed")),
         };
         *self.lock.lock() = None;
         drop(preparing);
         closed.map_err(|error| match error {
             CheckpointError::Io(source) => io("closing the checkpoint")(source),
+            CheckpointError::Full => Self::no_room_for_checkpoint(),
             CheckpointError::Damaged { what } => {
                 io("closing the checkpoint")(io::Error::other(what))
             }

@@ -120,11 +120,11 @@ impl Core {
     }
 
     /// What is remembered under a request's key, once that is durable; to who asks what the key stands for, also that nothing
-    /// is.
+    /// is; to others, whether it can be carried out at all.
     pub(super) fn probe(&self, request: &RequestData) -> Result<Option<Answer>, Error> {
         let asks = request.verdict == Verdict::Fence;
         match self.look_up(request, &Terms::patient(), asks)? {
-            None => Ok(None),
+            None => self.check_writable().map(|()| None),
             Some(Offered::Answered(answer)) => answer.map(Some),
             Some(Offered::Parked { slot, leads }) => self.await_reply(&slot, leads).map(Some),
         }

@@ -130,6 +130,7 @@ impl Core {
             CheckpointError::Io(source) => {
                 self.stop_writes(format!("reading the checkpoint failed: {source}"))
             }
+            CheckpointError::Full => Self::no_room_for_checkpoint(),
             CheckpointError::Damaged { what } => Error::Corruption {
                 file: crate::format::names::CHECKPOINT.into(),
                 offset: 0,
@@ -137,6 +138,18 @@ impl Core {
                 evidence: what,
             },
         }
+    }
+
+    /// Refuses a write to an engine that only reads.
+    pub(super) fn check_writable(&self) -> Result<(), Error> {
+        if self.options.read_only {
+            return Err(Error::ReadOnly { reason: "it was opened to be read only".into() });
+        }
+        Ok(())
+    }
+
+    pub(super) fn no_room_for_checkpoint() -> Error {
+        Error::NoSpace { what: "writing the checkpoint".into() }
     }
 
     /// The last error of a write or sync, as those are told that come after it.

@@ -21,10 +21,10 @@ use thiserror::Error;
 /// | `DeadlineExceeded` | nothing | `SameKey`, with another deadline |
 /// | `Fenced`, `KeyExpired` | nothing | `NewKey`, if it is still wanted |
 /// | `KeyAhead`, `KeyUntimed` | nothing | `NewKey` |
-/// | `ReadOnly` | nothing | `SameKey`, once it takes writes again |
 /// | `Shape`, `Limit`, `Codec`, `FutureVersion`, `NotANumber` | nothing | `Never`: change the request |
 /// | `KeyspaceMismatch` | nothing | `Never`: change the program |
 /// | `NoSpace` | nothing | `SameKey`, once there is room |
+/// | `ReadOnly` | nothing | `SameKey`, once it takes writes |
 /// | `Indeterminate` | unknown until the directory is opened again | `Resolve` |
 /// | `Poisoned` | nothing | `SameKey`, after opening again |
 /// | `Closed` | nothing | `SameKey`, after opening again |
@@ -105,12 +105,6 @@ pub enum Error {
         "the idempotency key does not say when it was made: make it with `time_ordered` or `from_uuid`; nothing was logged"
     )]
     KeyUntimed,
-    /// The database takes no writes.
-    #[error("the database is read-only: {reason}; nothing was logged")]
-    ReadOnly {
-        /// Why.
-        reason: Arc<str>,
-    },
     /// Too much waits for the disk, and the request was not to wait for its turn. Nothing was logged.
     #[error(
         "too much waits for the disk: try again in {} ms under the same key; nothing was logged", .retry_after.as_millis()
@@ -170,11 +164,18 @@ pub enum Error {
         /// In what it differs.
         differs: Difference,
     },
-    /// The disk is full. Nothing was logged, and the engine is healthy.
+    /// The disk is full. Nothing was logged, and the engine is healthy: reads and remembered outcomes go on, and writes do
+    /// by themselves when there is room.
     #[error("no space left while {what}: make room and try again; nothing was logged")]
     NoSpace {
         /// What needed the space.
         what: String,
+    },
+    /// The database takes no writes: it was opened to be read only, or [set so](crate::Engine::set_mode). Outcomes that are remembered are told all the same.
+    #[error("the database takes no writes: {reason}; nothing was logged")]
+    ReadOnly {
+        /// Why.
+        reason: Arc<str>,
     },
     /// The write or the sync of the request's entry failed: whether it counts is decided when the directory is opened
     /// again.
@@ -316,7 +317,6 @@ pub enum ErrorKind {
     KeyExpired,
     KeyAhead,
     KeyUntimed,
-    ReadOnly,
     Overloaded,
     DeadlineExceeded,
     Shape,
@@ -326,6 +326,7 @@ pub enum ErrorKind {
     NotANumber,
     KeyspaceMismatch,
     NoSpace,
+    ReadOnly,
     Indeterminate,
     Poisoned,
     Closed,

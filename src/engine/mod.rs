@@ -101,6 +101,15 @@ impl Engine {
         Self::builder().open(path)
     }
 
+    /// Opens the database in the directory `path` to read it only, with the defaults of [`Builder`], and changes nothing in it.
+    /// Blocks.
+    ///
+    /// # Errors
+    /// As [`Builder::open_read_only`].
+    pub fn open_read_only(path: impl AsRef<Path>) -> Result<Self, Error> {
+        Self::builder().open_read_only(path)
+    }
+
     /// Makes a database in memory, for the tests of a service. Every call makes another one; it is gone when it is
     /// closed.
     ///
@@ -125,6 +134,11 @@ impl Engine {
             scopes: options.policy.scope_limit < u64::MAX,
             accept_clock_jump: options.accept_clock_jump,
         };
+        if options.read_only {
+            let recovered = recovery::open_read_only(&machine, settings).map_err(failed)?;
+            let core = Arc::new(Core::new(options, machine, recovered));
+            return Ok(Self(Arc::new(Handle::start(core)?)));
+        }
         let recovered = recovery::open(&machine, settings).map_err(failed)?;
         let many = recovered.segments > SEGMENTS_AT_OPEN;
         let core = Arc::new(Core::new(options, machine, recovered));
@@ -154,7 +168,8 @@ impl Engine {
     /// - [`Error::AlreadyDecided`]: its key was decided before, and it asks to be told so ([`Request::on_duplicate`])
     /// - [`Error::DeadlineExceeded`]: its deadline passed before its turn ([`Request::deadline_in`])
     /// - [`Error::KeyspaceMismatch`], [`Error::FutureVersion`], [`Error::NotANumber`]: it does not fit what is stored
-    /// - [`Error::NoSpace`]: the disk has no room for another segment
+    /// - [`Error::NoSpace`]: the disk has no room for another segment, or for the checkpoint that must make room in memory
+    /// - [`Error::ReadOnly`]: it was opened to be read only
     /// - [`Error::Io`]: preparing a segment failed
     /// - [`Error::Corruption`]: the checkpoint's file is damaged
     /// - [`Error::Poisoned`], [`Error::Closed`], [`Error::SequenceExhausted`]: the engine takes no more writes
@@ -430,19 +445,23 @@ impl Engine {
     /// meanwhile.
     ///
     /// # Errors
-    /// [`Error::Poisoned`] when this checkpoint could not be written, for want of space too, or an earlier write failed;
-    /// [`Error::Corruption`] when the checkpoint's file is damaged; [`Error::Closed`]; [`Error::Reentrant`] from inside a
-    /// closure given to [`update`](Self::update); [`Error::Forked`]. Nothing durable is lost by any of them.
+    /// [`Error::NoSpace`] when there is no room for it: then the engine goes on, and it is written when there is;
+    /// [`Error::Poisoned`] when it could not be written for another reason, or an earlier write failed;
+    /// [`Error::ReadOnly`]; [`Error::Corruption`] when the checkpoint's file is damaged; [`Error::Closed`];
+    /// [`Error::Reentrant`] from inside a closure given to [`update`](Self::update); [`Error::Forked`]. Nothing durable is
+    /// lost by any of them.
     pub fn checkpoint(&self) -> Result<(), Error> {
         self.check_open()?;
         self.enter("checkpoint")?;
+        self.core().check_writable()?;
         self.core().checkpoint_now()
     }
 
     /// Does one bounded piece of background work: for an engine with [`Background::Manual`]. False when there was none.
     ///
     /// # Errors
-    /// As [`checkpoint`](Self::checkpoint), and [`Error::NoSpace`] or [`Error::Io`] from preparing a segment.
+    /// As [`checkpoint`](Self::checkpoint), and [`Error::NoSpace`] or [`Error::Io`] from preparing a segment. An engine that
+    /// only reads has no such work.
     #[cfg_attr(not(feature = "testing"), doc(hidden))]
     pub fn run_background_step(&self) -> Result<bool, Error> {
         self.check_open()?;
@@ -452,8 +471,8 @@ impl Engine {
 
     /// Closes the engine for all of its clones: waits until what was handed in is durable and a checkpoint under way is
     /// written, and leaves a mark that says where the log ended. Afterwards calls on clones give [`Error::Closed`], and
-    /// the directory can be opened again. Blocks and syncs. On an engine that is closed already it does nothing. What it
-    /// did, and where the log ended, is in the report.
+    /// the directory can be opened again. Blocks and syncs. On an engine that is closed already it does nothing. One that only
+    /// reads leaves no mark. What it did, and where the log ended, is in the report.
     ///
     /// Dropping the last clone does the same as far as it can, and tells nobody when it can't. A [`Snapshot`] may be kept:
     /// what it needs from the checkpoint's file is refused from then on, as [`Error::Closed`].
@@ -491,7 +510,7 @@ impl Engine {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Poisoned`] when an earlier write failed; [`Error::Io`] when the mark could not be left;
+    /// [`Error::Poisoned`] when an earlier write failed; [`Error::NoSpace`] or [`Error::Io`] when the mark could not be left;
     /// [`Error::Reentrant`] from inside a closure given to [`update`](Self::update); [`Error::Forked`]. Nothing durable is
     /// lost by any of them.
     pub fn close(self) -> Result<CloseReport, Error> {

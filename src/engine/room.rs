@@ -53,6 +53,7 @@ impl Core {
             if sequencer.closed {
                 return Err(Error::Closed);
             }
+            self.check_writable()?;
             let Some(lack) = self.lack(&sequencer, bytes) else { return Ok(sequencer) };
             if terms.expired(&*self.machine.clock) {
                 return Err(Error::DeadlineExceeded);
@@ -160,8 +161,12 @@ impl Core {
         terms: &Terms,
     ) -> Result<(), Error> {
         if self.options.threads {
+            let before = sequencer.shortages;
             self.wakes.maintainer();
             self.wait_for_room(&mut sequencer, terms);
+            if sequencer.shortages != before {
+                return Err(Self::no_room_for_checkpoint());
+            }
             return Ok(());
         }
         // Nobody else will do it.

@@ -43,6 +43,8 @@ pub(super) struct Sequencer {
     pub closed: bool,
     pub freeze_wanted: bool,
     pub frozen: Option<FrozenPoint>,
+    /// How many times there was no room on the disk to write it out.
+    pub shortages: u64,
     /// The buffer of the group before, for the next one.
     pub buffer: Vec<u8>,
     /// Bytes left in the segment in use, once everything taken so far is written.
@@ -199,6 +201,7 @@ impl Sequencer {
             closed: false,
             freeze_wanted: false,
             frozen: None,
+            shortages: 0,
             buffer: Vec::new(),
             room,
             low_room: room / 2,

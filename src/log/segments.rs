@@ -1,7 +1,7 @@
 //! The segments of a directory: finding them, preparing new ones.
 
 use crate::{
-    disk::{Disk, File, ListedKind, remove_if_there},
+    disk::{self, Disk, File, ListedKind, remove_if_there},
     format::{
         self, BLOCK, VERSION,
         names::{self, SegmentName},
@@ -157,17 +157,24 @@ pub(crate) fn prepare(
 }
 
 /// Gives a prepared segment its name in the log, durably, and leaves a note that it was begun: while it is the last, nothing
-/// else would show that it is gone.
+/// else would show that it is gone. Needs no room, as long as the note of the segment before is there; it may be missing
+/// after a crash, but then this is an opening.
 pub(crate) fn adopt(disk: &dyn Disk, segment: &Segment) -> io::Result<()> {
     let number = segment.number();
+    let (before, note) = (names::newest(number - 1), names::newest(number));
     disk.rename(&names::spare(number), &names::segment(number))?;
     disk.sync_dir(names::SEGMENTS)?;
     // After the name is durable, or a power cut could leave the note without the segment.
-    match disk.create(&names::newest(number)) {
+    match disk.create(&note) {
+        // On a full disk the note of the one before has to do.
+        Err(error) if disk::is_full(&error) => {
+            disk.rename(&before, &note).map_err(|_| error)?;
+            return disk.sync_dir(names::SEGMENTS);
+        }
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
         _ => disk.sync_dir(names::SEGMENTS)?,
     }
-    remove_if_there(disk, &names::newest(number - 1))
+    remove_if_there(disk, &before)
 }
 
 #[cfg(test)]

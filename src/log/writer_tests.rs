@@ -133,6 +133,27 @@ mod order {
     }
 
     #[test]
+    fn without_room_for_another_note_the_one_before_becomes_it() {
+        let (disk, mut sample) = simulated();
+        let next = sample.prepare();
+        calls(&disk);
+        disk.fill_up_at(disk.allocation_count() + 1, Repeat::Forever);
+        sample.writer.begin(next, SeqNo::new(1)).unwrap();
+        assert_eq!(
+            calls(&disk),
+            [
+                "rename segments/spare-02 segments/02",
+                "sync_dir segments",
+                "create segments/newest-02 failed: StorageFull",
+                "rename segments/newest-01 segments/newest-02",
+                "sync_dir segments",
+                "write segments/02 8192+4096",
+                "sync segments/02",
+            ]
+        );
+    }
+
+    #[test]
     fn the_marker_is_whole_before_it_has_its_name() {
         let (disk, mut sample) = simulated();
         sample.append(100);

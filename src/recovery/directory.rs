@@ -34,16 +34,35 @@ pub(crate) fn identify(
     entropy: &dyn Entropy,
     cache_bytes: usize,
 ) -> Result<Directory, OpenError> {
+    if let Some(directory) = find(disk, cache_bytes)? {
+        return Ok(directory);
+    }
+    let identity = create(disk, entropy, cache_bytes)?;
+    Ok(Directory { identity, clean: None, created: true })
+}
+
+/// Finds a database that is there.
+pub(crate) fn identify_existing(
+    disk: &dyn Disk,
+    cache_bytes: usize,
+) -> Result<Directory, OpenError> {
+    find(disk, cache_bytes)?.ok_or_else(|| {
+        let what = "it is empty, or the creation of one in it did not finish".into();
+        OpenError::NotADatabase { what }
+    })
+}
+
+/// Finds out what the directory is; nothing when it is an empty or half-created one.
+fn find(disk: &dyn Disk, cache_bytes: usize) -> Result<Option<Directory>, OpenError> {
     let listed = disk.list("").map_err(OpenError::io("listing the directory"))?;
     if listed.iter().any(|listed| listed.name == names::IDENTITY) {
         let identity = read_identity(disk)?;
         check_unfinished(&listed)?;
         let clean = read_clean(disk, identity.uuid, &listed)?;
-        return Ok(Directory { identity, clean, created: false });
+        return Ok(Some(Directory { identity, clean, created: false }));
     }
     check_half_created(disk, &listed, cache_bytes)?;
-    let identity = create(disk, entropy, cache_bytes)?;
-    Ok(Directory { identity, clean: None, created: true })
+    Ok(None)
 }
 
 /// What was left unfinished is removed later, when it would be too late to refuse it.

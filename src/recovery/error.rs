@@ -52,6 +52,9 @@ impl OpenError {
     pub(crate) fn checkpoint(error: CheckpointError) -> Self {
         match error {
             CheckpointError::Io(error) => Self::io(format!("using {}", names::CHECKPOINT))(error),
+            CheckpointError::Full => {
+                Self::NoSpace { what: format!("writing {}", names::CHECKPOINT) }
+            }
             CheckpointError::Damaged { what } => Self::corrupt(names::CHECKPOINT, what),
         }
     }

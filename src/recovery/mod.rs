@@ -76,23 +76,71 @@ pub(crate) struct Recovered {
 pub(crate) fn open(machine: &Machine, settings: Settings) -> Result<Recovered, OpenError> {
     let Settings { cache_bytes, segment_bytes, .. } = settings;
     let disk = &*machine.disk;
+    let mut watch = Watch::new(machine);
+    let (lock, settle_us) = begin(disk, &mut watch)?;
+    let directory = directory::identify(disk, &*machine.entropy, cache_bytes)?;
+    let (mut plan, checkpoint) = look(machine, directory, &settings, &mut watch)?;
+    plan.report.phases.settle_us = settle_us;
+    apply(plan, machine, lock, checkpoint, segment_bytes, &mut watch)
+}
+
+/// Opens the directory to read it only: the plan, without its application. What redb would write stays in memory. `machine`
+/// has a disk of which nothing can be changed.
+pub(crate) fn open_read_only(
+    machine: &Machine,
+    settings: Settings,
+) -> Result<Recovered, OpenError> {
+    // Time does not pass for what is only read.
+    let settings = Settings { accept_clock_jump: true, ..settings };
+    let disk = &*machine.disk;
+    let mut watch = Watch::new(machine);
+    let (lock, settle_us) = begin(disk, &mut watch)?;
+    let directory = directory::identify_existing(disk, settings.cache_bytes)?;
+    let (mut plan, checkpoint) = look(machine, directory, &settings, &mut watch)?;
+    plan.report.phases.settle_us = settle_us;
+    // This opening writes no entry, so it has no number of its own.
+    plan.report.epoch = Epoch::new(plan.report.epoch.get() - 1);
+    let writer = plan.writer(machine);
+    let next_seq = plan.last_seq();
+    let Plan { directory, fold, reader, segments, report, .. } = plan;
+    Ok(Recovered {
+        lock,
+        uuid: directory.identity.uuid,
+        fold,
+        next_seq,
+        checkpoint,
+        reader,
+        writer,
+        segments: segments.len(),
+        report,
+    })
+}
+
+/// Locks the directory, and makes what is seen of it what is on the medium. Microseconds that took.
+fn begin(disk: &dyn Disk, watch: &mut Watch<'_>) -> Result<(Box<dyn Lock>, u64), OpenError> {
     let lock = disk.lock().map_err(|error| match error.kind() {
         io::ErrorKind::WouldBlock => OpenError::Locked,
         _ => OpenError::io("locking the directory")(error),
     })?;
-    let mut watch = Watch::new(machine);
     settle::settle(disk).map_err(OpenError::io("syncing what the last process left"))?;
-    let settle_us = watch.lap();
-    let directory = directory::identify(disk, &*machine.entropy, cache_bytes)?;
+    Ok((lock, watch.lap()))
+}
+
+/// Looks at everything in a directory that is a database.
+fn look(
+    machine: &Machine,
+    directory: Directory,
+    settings: &Settings,
+    watch: &mut Watch<'_>,
+) -> Result<(Plan, Checkpoint), OpenError> {
+    let disk = &*machine.disk;
     let file = directory::open(disk, names::CHECKPOINT)?;
-    let mut checkpoint = Checkpoint::open_held(file, cache_bytes).map_err(OpenError::checkpoint)?;
-    match plan(disk, directory, &mut checkpoint, &settings, &mut watch)
-        .and_then(|plan| check_clock(plan, machine, &settings))
-    {
-        Ok(mut plan) => {
-            plan.report.phases.settle_us = settle_us;
-            apply(plan, machine, lock, checkpoint, segment_bytes, &mut watch)
-        }
+    let mut checkpoint =
+        Checkpoint::open_held(file, settings.cache_bytes).map_err(OpenError::checkpoint)?;
+    let planned = plan(disk, directory, &mut checkpoint, settings, watch)
+        .and_then(|plan| check_clock(plan, machine, settings));
+    match planned {
+        Ok(plan) => Ok((plan, checkpoint)),
         Err(error) => {
             checkpoint.abandon();
             Err(error)
@@ -116,6 +164,29 @@ struct Plan {
     segments: BTreeMap<u64, Segment>,
     listing: segments::Listing,
     report: RecoveryReport,
+}
+
+impl Plan {
+    fn last_seq(&self) -> SeqNo {
+        self.scanned.last_seq.max(self.fold.applied)
+    }
+
+    fn after_crash(&self) -> bool {
+        matches!(self.report.verdict, Verdict::Unclean | Verdict::TornTail)
+    }
+
+    /// A writer that goes on where the log ends.
+    fn writer(&self, machine: &Machine) -> Writer {
+        Writer::new(
+            machine.disk.clone(),
+            self.report.epoch,
+            self.scanned.accepted,
+            self.after_crash(),
+            self.directory.clean.is_some(),
+            last_groups(&self.scanned, &self.segments),
+            self.fold.digest.0,
+        )
+    }
 }
 
 /// Reads and verifies everything; writes nothing.
@@ -283,26 +354,17 @@ fn apply(
     segment_bytes: u64,
     watch: &mut Watch<'_>,
 ) -> Result<Recovered, OpenError> {
-    let Plan { directory, fold, reader, scanned, segments, listing, mut report } = plan;
     let disk = &machine.disk;
-    let after_crash = matches!(report.verdict, Verdict::Unclean | Verdict::TornTail);
+    let after_crash = plan.after_crash();
     checkpoint.release().map_err(OpenError::checkpoint)?;
-    clear(&**disk, &listing, segments.keys().next().copied().unwrap_or(1))
+    clear(&**disk, &plan.listing, plan.segments.keys().next().copied().unwrap_or(1))
         .map_err(OpenError::io("removing what is no longer needed"))?;
 
-    let last_seq = scanned.last_seq.max(fold.applied);
     let gap = if after_crash && !canary!(NumbersReused) { UNSYNCED_ENTRIES } else { 1 };
-    let next_seq = SeqNo::new(last_seq.get().saturating_add(gap));
+    let next_seq = SeqNo::new(plan.last_seq().get().saturating_add(gap));
+    let mut writer = plan.writer(machine);
+    let Plan { directory, fold, reader, segments, mut report, .. } = plan;
     let uuid = directory.identity.uuid;
-    let mut writer = Writer::new(
-        disk.clone(),
-        report.epoch,
-        scanned.accepted,
-        after_crash,
-        directory.clean.is_some(),
-        last_groups(&scanned, &segments),
-        fold.digest.0,
-    );
     if after_crash && !canary!(VerdictNotDurable) {
         let source = Source { disk: disk.clone(), entropy: machine.entropy.clone(), uuid };
         begin_segment(&source, &mut writer, segment_bytes, next_seq)

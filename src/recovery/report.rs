@@ -10,7 +10,7 @@ use std::fmt;
 pub struct RecoveryReport {
     /// How the directory was found.
     pub verdict: Verdict,
-    /// The number of this opening.
+    /// The number of this opening; of one that only reads, which has none, that of the last one that did not.
     pub epoch: Epoch,
     /// The last entry of the recovered state.
     pub applied_seq: SeqNo,

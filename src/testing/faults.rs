@@ -129,6 +129,17 @@ impl Script {
                 &[commit(Ask::Large(0, 40)), Event::Step, commit(Ask::Large(1, 40)), Event::Step],
             ),
             script("checkpoint", and(&[]), &[Event::Checkpoint, commit(Ask::Put(3))]),
+            // More than is held in memory while there is no room.
+            script(
+                "large checkpoint",
+                vec![commit(Ask::Large(0, 60)); 13],
+                &[
+                    Event::Checkpoint,
+                    Event::Get { key: 0 },
+                    commit(Ask::Retry(3)),
+                    Event::Checkpoint,
+                ],
+            ),
             script("answers from the disk", many, &[2, 9, 16, 23].map(|n| commit(Ask::Retry(n)))),
             script("close", and(&[]), &[submit(Ask::Put(5)), Event::Close]),
             script("reopening", and(&[Event::Close]), &look),

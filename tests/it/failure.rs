@@ -1,12 +1,13 @@
 //! A disk that fails: the first failed write or sync is the last; what is durable can still be read and answered; the
 //! next opening decides, and a retry under the same key makes it once. A full disk is another matter: it passes.
 
+mod full_checkpoint;
 mod full_disk;
 pub mod held_disk;
 
 use crate::support::{assert_healthy, in_time, key, refusal};
 use held_disk::{HeldDisk, Hold, Stage};
-use std::{collections::BTreeMap, io, sync::Arc, thread, time::Duration};
+use std::{io, sync::Arc, thread, time::Duration};
 use steadfast::{
     Abort, Background, Engine, Error, ErrorKind, Expect, Keyspace, Outcome, Receipt, Rejection,
     Request, Retry, Ticket, Version,

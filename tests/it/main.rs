@@ -23,6 +23,7 @@ mod log;
 mod memory;
 mod outcomes;
 mod pressure;
+mod read_only;
 mod reads;
 mod resolving;
 mod retention;

@@ -3,6 +3,7 @@
 use crate::disk::File;
 use parking_lot::{Mutex, RwLock};
 use std::{
+    collections::BTreeSet,
     io,
     sync::{
         Arc,
@@ -18,7 +19,15 @@ pub(super) struct MemoryFile {
     pub(super) fail_writes: AtomicBool,
     /// How many more changes succeed, if that is limited.
     pub(super) changes_left: Mutex<Option<usize>>,
+    /// How many more pages may be written that never were, if that is limited.
+    pub(super) room: Mutex<Option<usize>>,
+    /// Whether a sync says that there is no room.
+    pub(super) full_at_sync: AtomicBool,
+    /// The pages that take room.
+    pages: Mutex<BTreeSet<usize>>,
 }
+
+const PAGE: usize = 4096;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Done {
@@ -29,19 +38,41 @@ pub(super) enum Done {
 
 impl MemoryFile {
     pub(super) fn of(bytes: Vec<u8>) -> Arc<Self> {
-        Arc::new(Self { bytes: RwLock::new(bytes), ..Self::default() })
+        let pages = Mutex::new((0..bytes.len() / PAGE).collect());
+        Arc::new(Self { bytes: RwLock::new(bytes), pages, ..Self::default() })
     }
 
     pub(super) fn bytes(&self) -> Vec<u8> {
         self.bytes.read().clone()
     }
 
-    fn full(&self) -> io::Result<()> {
+    /// The pages that take room.
+    pub(super) fn pages(&self) -> BTreeSet<usize> {
+        self.pages.lock().clone()
+    }
+
+    /// Whether a change succeeds.
+    fn change(&self) -> io::Result<()> {
+        let broken = || io::Error::other("a bad disk");
         if self.fail_writes.load(Ordering::Relaxed) {
-            return Err(io::ErrorKind::StorageFull.into());
+            return Err(broken());
         }
         if let Some(left) = &mut *self.changes_left.lock() {
-            *left = left.checked_sub(1).ok_or(io::ErrorKind::StorageFull)?;
+            *left = left.checked_sub(1).ok_or_else(broken)?;
+        }
+        Ok(())
+    }
+
+    /// Whether there is room for a write.
+    fn make_room(&self, offset: usize, end: usize) -> io::Result<()> {
+        let mut pages = self.pages.lock();
+        for page in offset / PAGE..end.div_ceil(PAGE) {
+            if !pages.contains(&page) {
+                if let Some(left) = &mut *self.room.lock() {
+                    *left = left.checked_sub(1).ok_or(io::ErrorKind::StorageFull)?;
+                }
+                pages.insert(page);
+            }
         }
         Ok(())
     }
@@ -60,9 +91,10 @@ impl File for MemoryFile {
     }
 
     fn write_at(&self, offset: u64, new: &[u8]) -> io::Result<usize> {
-        self.full()?;
-        let mut bytes = self.bytes.write();
+        self.change()?;
         let end = offset as usize + new.len();
+        self.make_room(offset as usize, end)?;
+        let mut bytes = self.bytes.write();
         if bytes.len() < end {
             bytes.resize(end, 0);
         }
@@ -72,7 +104,11 @@ impl File for MemoryFile {
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.full()?;
+        self.change()?;
+        let cut = self.pages.lock().split_off(&(len as usize).div_ceil(PAGE));
+        if let Some(left) = &mut *self.room.lock() {
+            *left += cut.len();
+        }
         self.bytes.write().resize(len as usize, 0);
         self.done.lock().push(Done::SetLen(len));
         Ok(())
@@ -83,7 +119,10 @@ impl File for MemoryFile {
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.full()?;
+        self.change()?;
+        if self.full_at_sync.load(Ordering::Relaxed) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
         self.done.lock().push(Done::Sync);
         Ok(())
     }

@@ -1,4 +1,5 @@
 mod damage;
+mod full;
 mod held;
 mod memory_file;
 mod model;

@@ -27,6 +27,12 @@ pub(super) struct Model {
     seq: u64,
 }
 
+/// What one write changes.
+pub(super) struct Step {
+    changed: BTreeMap<(KeyspaceId, Vec<u8>), Option<Row>>,
+    remembered: BTreeMap<Vec<u8>, WindowRow>,
+}
+
 pub(super) fn row(seq: u64, len: usize) -> Row {
     let byte = seq as u8;
     Row {
@@ -104,6 +110,12 @@ impl Model {
         checkpoint: &Checkpoint,
         records: u64,
     ) -> Result<(), CheckpointError> {
+        let step = self.plan(records);
+        self.write(checkpoint, &step)
+    }
+
+    /// What `change` writes; the model is as if it had been written.
+    pub(super) fn plan(&mut self, records: u64) -> Step {
         let mut changed = BTreeMap::new();
         let mut remembered = BTreeMap::new();
         let mut hasher = RowHasher::new(UUID);
@@ -124,13 +136,23 @@ impl Model {
                 None => self.records.remove(place),
             };
         }
-        let keyspaces: BTreeSet<_> = changed.keys().map(|(keyspace, _)| *keyspace).collect();
         self.window.extend(remembered.clone());
+        Step { changed, remembered }
+    }
+
+    /// Writes the step that was planned last.
+    pub(super) fn write(
+        &self,
+        checkpoint: &Checkpoint,
+        step: &Step,
+    ) -> Result<(), CheckpointError> {
+        let keyspaces: BTreeSet<_> = step.changed.keys().map(|(keyspace, _)| *keyspace).collect();
         let changes = Changes {
-            records: changed
+            records: step
+                .changed
                 .iter()
                 .map(|((keyspace, key), row)| (*keyspace, &key[..], row.as_ref())),
-            window: remembered.iter().map(|(key, row)| (&key[..], row)),
+            window: step.remembered.iter().map(|(key, row)| (&key[..], row)),
             control: &self.control,
             upkeep: 100,
             counts: keyspaces.iter().map(|keyspace| (*keyspace, self.count(*keyspace))),

@@ -29,10 +29,7 @@ impl File for SimFile {
             |state: &State| format!("write {} {offset}+{}", state.name_of(self.inode), bytes.len());
         self.disk.change(call, |state, effect| {
             let most = limit(effect)?.unwrap_or(usize::MAX);
-            let taken = bytes.len().min(most).min(room(state, self.inode, offset));
-            if taken == 0 && most > 0 && !bytes.is_empty() {
-                return Err(io::ErrorKind::StorageFull.into());
-            }
+            let taken = state.make_room(self.inode, offset, bytes.len().min(most))?;
             state.inode_mut(self.inode).write_at(offset, &bytes[..taken])?;
             Ok(taken)
         })
@@ -42,10 +39,6 @@ impl File for SimFile {
         let call = |state: &State| format!("set_len {} {bytes}", state.name_of(self.inode));
         self.disk.change(call, |state, effect| {
             limit(effect)?;
-            let len = state.inode(self.inode).len();
-            if bytes.saturating_sub(len) > state.free_bytes() {
-                return Err(io::ErrorKind::StorageFull.into());
-            }
             state.inode_mut(self.inode).set_len(bytes)
         })
     }
@@ -80,10 +73,4 @@ impl File for SimFile {
 /// Whether a sync that meets this loses what it should have made durable.
 fn loses_data(effect: Option<Effect>) -> bool {
     matches!(effect, Some(Effect::Error(kind)) if kind != io::ErrorKind::Interrupted)
-}
-
-/// How many bytes a write at `offset` may take before the disk is full.
-fn room(state: &State, inode: u64, offset: u64) -> usize {
-    let end = state.inode(inode).len().saturating_add(state.free_bytes());
-    usize::try_from(end.saturating_sub(offset)).unwrap_or(usize::MAX)
 }

@@ -33,11 +33,12 @@ pub enum Repeat {
     Forever,
 }
 
-impl Fault {
-    fn strikes(&self, call: u64) -> bool {
-        match self.repeat {
-            Repeat::Once => call == self.call,
-            Repeat::Forever => call >= self.call,
+impl Repeat {
+    /// Whether what was planned for one call strikes another.
+    pub(super) fn strikes(self, planned: u64, call: u64) -> bool {
+        match self {
+            Self::Once => call == planned,
+            Self::Forever => call >= planned,
         }
     }
 }
@@ -110,5 +111,5 @@ pub(super) fn limit(effect: Option<Effect>) -> io::Result<Option<usize>> {
 }
 
 fn effect(faults: &[Fault], call: u64) -> Option<Effect> {
-    faults.iter().find(|fault| fault.strikes(call)).map(|fault| fault.effect)
+    faults.iter().find(|fault| fault.repeat.strikes(fault.call, call)).map(|fault| fault.effect)
 }

@@ -3,7 +3,10 @@
 //! Always holds, unless a sync failed or the medium was damaged: the medium with every pending sector and length
 //! applied is what readers see.
 
-use super::choice::{Fate, Picker};
+use super::{
+    allocated::Allocated,
+    choice::{Fate, Picker},
+};
 use crate::disk::contents::{Contents, PAGE_BYTES, Page, ZERO_PAGE, end_of, parts};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -26,6 +29,8 @@ pub(super) struct Inode {
     lengths: Vec<u64>,
     /// Sectors of the medium that cannot be read.
     unreadable: BTreeSet<u64>,
+    /// The pages that take room: those that were ever written. Growing the length alone takes none.
+    allocated: Allocated,
     /// Also held by every open handle, so that a file without a name is kept while it is open.
     pub(super) handles: Arc<()>,
 }
@@ -42,6 +47,7 @@ impl Inode {
         let before = self.cached.len();
         self.cached.write_at(offset, bytes)?;
         for (number, within, part) in parts(offset, bytes) {
+            self.allocated.insert(number);
             let sectors = sectors_of(within as u64, (within + part.len()) as u64);
             self.dirtied(number, sectors);
         }
@@ -57,6 +63,7 @@ impl Inode {
             return Ok(());
         }
         self.cached.set_len(len);
+        self.allocated.cut(len);
         self.lengths.push(len);
         // Pending sectors past a shorter length become zeros, also when the file grows again before the sync.
         let cut: Vec<u64> = self.dirty.range(len / PAGE_BYTES..).map(|(page, _)| *page).collect();
@@ -119,6 +126,26 @@ impl Inode {
         self.sync();
         self.durable.set_len(len);
         self.cached = self.durable.clone();
+        self.allocated.cut(len);
+    }
+
+    /// How many of the pages that a write touches take no room yet, and where the first of them that no more than `most`
+    /// pages leave out begins.
+    pub(super) fn fresh_pages(&self, offset: u64, bytes: u64, most: u64) -> (u64, Option<u64>) {
+        let touched = offset / PAGE_BYTES..offset.saturating_add(bytes).div_ceil(PAGE_BYTES);
+        let (mut count, mut left_out) = (0, None);
+        for page in touched.filter(|page| !self.allocated.contains(*page)) {
+            if count == most {
+                left_out.get_or_insert(page * PAGE_BYTES);
+            }
+            count += 1;
+        }
+        (count, left_out)
+    }
+
+    /// Bytes of room it takes.
+    pub(super) fn used_bytes(&self) -> u64 {
+        self.allocated.count() * PAGE_BYTES
     }
 
     pub(super) fn make_unreadable(&mut self, offset: u64) {
@@ -216,10 +243,13 @@ impl Inode {
             settle(&mut medium, offset, fate, &versions);
         }
         medium.set_len(len);
+        let mut allocated = self.allocated.clone();
+        allocated.cut(len);
         Self {
             durable: medium.clone(),
             cached: medium,
             unreadable: self.unreadable.clone(),
+            allocated,
             ..Self::default()
         }
     }

@@ -3,6 +3,7 @@
 //! The disk holds a durable image and everything done since it was last synced. [`SimDisk::after_power_cut`] gives the
 //! disk that comes up when some of that was lost; [`SimDisk::after_kill`] the one a killed process leaves behind.
 
+mod allocated;
 mod choice;
 mod file;
 mod gate;
@@ -37,7 +38,17 @@ pub struct SimDisk {
 struct Machine {
     state: State,
     gate: Gate,
-    locked: bool,
+    held: Held,
+}
+
+/// Who holds the lock.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Held {
+    #[default]
+    Free,
+    Exclusively,
+    /// By so many.
+    Shared(usize),
 }
 
 impl Default for SimDisk {
@@ -77,6 +88,7 @@ impl SimDisk {
     pub fn after_kill(&self) -> Self {
         let mut state = self.machine.lock().state.fork();
         state.forget_unreachable();
+        (state.allocations, state.full) = (0, Vec::new());
         Self::from_parts(state, Gate::default())
     }
 
@@ -150,15 +162,36 @@ impl SimDisk {
         self.inject_read(Fault { call, effect: Effect::Error(kind), repeat });
     }
 
-    /// Forgets all planned failures.
-    pub fn clear_faults(&self) {
-        let gate = &mut self.machine.lock().gate;
-        gate.faults.clear();
-        gate.read_faults.clear();
+    /// How many calls have needed room: those that create a file or a folder, and writes to pages of a file (4 KiB) that
+    /// were never written before. As on a file system that writes in place, nothing else does: neither a write over what is
+    /// there, nor a sync, a rename, a removal, or a length that grows.
+    #[must_use]
+    pub fn allocation_count(&self) -> u64 {
+        self.machine.lock().state.allocations
     }
 
-    /// Lets the lengths of all files together not exceed this. A write at the limit is cut short first and then fails with
-    /// `StorageFull`.
+    /// Lets the `allocation`-th call that needs room find none, counted from 1; see
+    /// [`allocation_count`](Self::allocation_count).
+    pub fn fill_up_at(&self, allocation: u64, repeat: Repeat) {
+        self.machine.lock().state.full.push((allocation, repeat));
+    }
+
+    /// Forgets all planned failures.
+    pub fn clear_faults(&self) {
+        let Machine { state, gate, .. } = &mut *self.machine.lock();
+        gate.faults.clear();
+        gate.read_faults.clear();
+        state.full.clear();
+    }
+
+    /// Bytes of room that files take: their pages (4 KiB) that were ever written.
+    #[must_use]
+    pub fn used_bytes(&self) -> u64 {
+        self.machine.lock().state.used_bytes()
+    }
+
+    /// Lets files take no more room than this; see [`used_bytes`](Self::used_bytes). A write at the limit is cut short
+    /// first and then fails with `StorageFull`.
     pub fn set_capacity(&self, bytes: Option<u64>) {
         self.machine.lock().state.capacity_bytes = bytes;
     }
@@ -188,7 +221,7 @@ impl SimDisk {
     }
 
     fn from_parts(state: State, gate: Gate) -> Self {
-        Self { machine: Arc::new(Mutex::new(Machine { state, gate, locked: false })) }
+        Self { machine: Arc::new(Mutex::new(Machine { state, gate, held: Held::Free })) }
     }
 
     /// Makes a changing call: `act` gets what a planned fault wants of it.
@@ -224,9 +257,21 @@ impl Disk for SimDisk {
     fn lock(&self) -> io::Result<Box<dyn Lock>> {
         let mut machine = self.machine.lock();
         machine.gate.power()?;
-        if std::mem::replace(&mut machine.locked, true) {
+        if machine.held != Held::Free {
             return Err(io::ErrorKind::WouldBlock.into());
         }
+        machine.held = Held::Exclusively;
+        Ok(Box::new(SimLock(self.clone())))
+    }
+
+    fn lock_shared(&self) -> io::Result<Box<dyn Lock>> {
+        let mut machine = self.machine.lock();
+        machine.gate.power()?;
+        machine.held = match machine.held {
+            Held::Free => Held::Shared(1),
+            Held::Shared(others) => Held::Shared(others + 1),
+            Held::Exclusively => return Err(io::ErrorKind::WouldBlock.into()),
+        };
         Ok(Box::new(SimLock(self.clone())))
     }
 
@@ -298,6 +343,10 @@ impl Lock for SimLock {}
 
 impl Drop for SimLock {
     fn drop(&mut self) {
-        self.0.machine.lock().locked = false;
+        let mut machine = self.0.machine.lock();
+        machine.held = match machine.held {
+            Held::Shared(others) if others > 1 => Held::Shared(others - 1),
+            _ => Held::Free,
+        };
     }
 }

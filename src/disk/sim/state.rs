@@ -2,8 +2,10 @@
 
 use super::{
     choice::{Choice, Picker},
+    gate::Repeat,
     inode::Inode,
 };
+use crate::disk::contents::PAGE_BYTES;
 use crate::disk::folders::{Change, Folders, Inode as Number, Node, Place, ROOT};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -21,6 +23,10 @@ pub(super) struct State {
     last_number: Number,
     pub(super) powersafe: BTreeSet<String>,
     pub(super) capacity_bytes: Option<u64>,
+    /// Calls that needed room so far.
+    pub(super) allocations: u64,
+    /// Those of them that find none.
+    pub(super) full: Vec<(u64, Repeat)>,
     pub(super) lie: Option<Lie>,
 }
 
@@ -51,6 +57,8 @@ impl State {
             last_number: ROOT,
             powersafe: BTreeSet::new(),
             capacity_bytes: None,
+            allocations: 0,
+            full: Vec::new(),
             lie: None,
         }
     }
@@ -58,6 +66,7 @@ impl State {
     pub(super) fn create(&mut self, name: &str) -> io::Result<Number> {
         let number = self.last_number + 1;
         let change = self.names.adding(name, Node::File(number))?;
+        self.allocate()?;
         self.last_number = number;
         self.inodes.insert(number, Inode::default());
         self.change(change);
@@ -67,6 +76,7 @@ impl State {
     pub(super) fn create_dir(&mut self, name: &str) -> io::Result<()> {
         let number = self.last_number + 1;
         let change = self.names.adding(name, Node::Folder(number))?;
+        self.allocate()?;
         self.last_number = number;
         self.change(change);
         Ok(())
@@ -131,10 +141,42 @@ impl State {
         Ok(())
     }
 
-    /// Bytes that files may still grow by.
+    /// Bytes of room that is left, in whole pages.
     pub(super) fn free_bytes(&self) -> u64 {
         let Some(capacity) = self.capacity_bytes else { return u64::MAX / 2 };
-        capacity.saturating_sub(self.inodes.values().map(Inode::len).sum())
+        let free = capacity.saturating_sub(self.used_bytes());
+        free - free % PAGE_BYTES
+    }
+
+    /// Bytes of room that files take.
+    pub(super) fn used_bytes(&self) -> u64 {
+        self.inodes.values().map(Inode::used_bytes).sum()
+    }
+
+    /// How many bytes of a write there is room for.
+    pub(super) fn make_room(
+        &mut self,
+        number: Number,
+        offset: u64,
+        bytes: usize,
+    ) -> io::Result<usize> {
+        let most = self.free_bytes() / PAGE_BYTES;
+        let (fresh, left_out) = self.inodes[&number].fresh_pages(offset, bytes as u64, most);
+        if fresh > 0 {
+            self.allocate()?;
+        }
+        match left_out.map(|end| end.saturating_sub(offset)) {
+            Some(0) => Err(io::ErrorKind::StorageFull.into()),
+            Some(taken) => Ok(usize::try_from(taken).unwrap_or(bytes).min(bytes)),
+            None => Ok(bytes),
+        }
+    }
+
+    /// Counts a call that needs room, and says whether it finds any.
+    fn allocate(&mut self) -> io::Result<()> {
+        self.allocations += 1;
+        let strikes = |(call, repeat): &(u64, Repeat)| repeat.strikes(*call, self.allocations);
+        if self.full.iter().any(strikes) { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
     }
 
     pub(super) fn pending_units(&self) -> usize {
@@ -205,6 +247,8 @@ impl State {
             last_number: self.last_number,
             powersafe: self.powersafe.clone(),
             capacity_bytes: self.capacity_bytes,
+            allocations: 0,
+            full: Vec::new(),
             lie: None,
         };
         state.forget_unreachable();

@@ -296,14 +296,46 @@ fn reads_and_writes_can_be_short() {
 #[test]
 fn a_full_disk_takes_what_fits_and_still_overwrites() {
     let (disk, file) = with_file("a", b'o', 100);
-    disk.set_capacity(Some(150));
-    assert_eq!(disk.free_bytes().unwrap(), 50);
-    assert_eq!(file.write_at(90, &[b'n'; 100]).unwrap(), 60);
-    assert_eq!(file.write_at(150, b"x").unwrap_err().kind(), ErrorKind::StorageFull);
-    assert_eq!(file.set_len(151).unwrap_err().kind(), ErrorKind::StorageFull);
-    file.write_all_at(0, &[b'm'; 150]).unwrap();
+    disk.set_capacity(Some(3 * 4_096 + 50));
+    assert_eq!((disk.used_bytes(), disk.free_bytes().unwrap()), (4_096, 8_192));
+    assert_eq!(file.write_at(90, &[b'n'; 20_000]).unwrap(), 3 * 4_096 - 90);
+    assert_eq!(file.write_at(3 * 4_096, b"x").unwrap_err().kind(), ErrorKind::StorageFull);
+    assert_eq!(disk.free_bytes().unwrap(), 0);
+    // A length takes no room, and neither does what is written over.
+    file.set_len(100_000).unwrap();
+    assert_eq!(file.write_at(90_000, b"x").unwrap_err().kind(), ErrorKind::StorageFull);
+    file.write_all_at(0, &[b'm'; 3 * 4_096]).unwrap();
+    disk.rename("a", "b").unwrap();
+    file.sync_data().unwrap();
+    let after = disk.after_power_cut(&Choice::None);
+    assert_eq!(after.used_bytes(), 3 * 4_096);
+    file.set_len(4_097).unwrap();
+    assert_eq!(disk.free_bytes().unwrap(), 4_096);
     file.set_len(0).unwrap();
-    assert_eq!(disk.free_bytes().unwrap(), 150);
+    assert_eq!(disk.used_bytes(), 0);
+}
+
+#[test]
+fn a_planned_shortage_strikes_only_what_needs_room() {
+    let (disk, file) = with_file("a", b'o', 100);
+    assert_eq!(disk.allocation_count(), 2);
+    disk.fill_up_at(3, Repeat::Once);
+    file.write_all_at(0, &[b'n'; 4_096]).unwrap();
+    assert_eq!(disk.allocation_count(), 2);
+    assert_eq!(file.write_at(4_096, b"x").unwrap_err().kind(), ErrorKind::StorageFull);
+    disk.create("b").unwrap();
+    disk.fill_up_at(6, Repeat::Forever);
+    disk.create_dir("c").unwrap();
+    for _ in 0..2 {
+        assert_eq!(disk.create("d").unwrap_err().kind(), ErrorKind::StorageFull);
+        assert_eq!(file.write_at(4_096, b"x").unwrap_err().kind(), ErrorKind::StorageFull);
+    }
+    file.sync_data().unwrap();
+    disk.remove("b").unwrap();
+    assert_eq!(disk.snapshot().allocation_count(), disk.allocation_count());
+    disk.after_kill().create("d").unwrap();
+    disk.clear_faults();
+    disk.create("d").unwrap();
 }
 
 #[test]

@@ -222,7 +222,7 @@ impl Stop {
 pub enum Trouble {
     /// A changing call fails; a sync that does loses what it should have made durable, and the next one says OK.
     WriteError,
-    /// A changing call finds the disk full.
+    /// A call that needs room finds none; see [`SimDisk::allocation_count`](crate::testing::SimDisk::allocation_count).
     Full,
     /// A changing call is interrupted, and does nothing. Once, even if it is to be for ever.
     WriteInterrupted,
@@ -234,7 +234,7 @@ pub enum Trouble {
     ReadInterrupted,
     /// A read gives at most so many bytes; at least 1.
     ShortRead(u16),
-    /// Files can grow by so many bytes altogether, in units of 512.
+    /// Files can take so many bytes more altogether, in units of 512, in whole pages.
     Capacity(u16),
     /// No changing call does anything any more.
     ReadOnly,
@@ -268,6 +268,12 @@ impl Trouble {
             Self::Capacity(_) => "no room",
             Self::ReadOnly => "read-only",
         }
+    }
+
+    /// Whether all it does is to leave no room: then nothing is lost, nobody is in doubt, and the engine goes on.
+    #[must_use]
+    pub const fn is_want_of_room(self) -> bool {
+        matches!(self, Self::Full | Self::Capacity(_))
     }
 
     /// Whether it strikes changing calls.

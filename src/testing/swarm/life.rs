@@ -154,7 +154,13 @@ impl Run {
             Ok(engine) => return Ok(Ok(engine)),
             Err(error) => error,
         };
-        let due = matches!(error.kind(), ErrorKind::Io | ErrorKind::NoSpace);
+        let wants_room = self.only_wants_room()
+            && struck.is_none_or(|struck: Struck| struck.trouble.is_want_of_room());
+        let due = match error.kind() {
+            ErrorKind::NoSpace => true,
+            ErrorKind::Io => !wants_room,
+            _ => false,
+        };
         if !due || !(off || struck.is_some() || !self.troubles.is_empty()) {
             return Err(Breach::refusal(&error));
         }

@@ -229,7 +229,10 @@ impl Run {
             error.kind(),
             ErrorKind::Io | ErrorKind::NoSpace | ErrorKind::Poisoned | ErrorKind::Indeterminate
         );
-        if !self.is_shaky() || !due {
+        // A full disk is said to be full, and ends nothing, unless something else did before.
+        let too_much =
+            self.only_wants_room() && !self.mirror.stopped && error.kind() != ErrorKind::NoSpace;
+        if !self.is_shaky() || !due || too_much {
             return Err(Breach::new(Law::Healing, format!("{}: {error}", what())));
         }
         self.mirror.stopped |=

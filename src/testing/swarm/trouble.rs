@@ -20,13 +20,16 @@ pub(super) struct Struck {
 impl Struck {
     /// Lets a disk fail like this.
     pub(super) fn plan(trouble: Trouble, after: u16, forever: bool, disk: &SimDisk) -> Self {
-        let made = if trouble.strikes_changes() { disk.io_count() } else { disk.read_count() };
-        let call = made + 1 + u64::from(after);
+        let call = calls(trouble, disk) + 1 + u64::from(after);
         let kind = |kind| Effect::Error(kind);
         let few = |bytes: u16| Effect::Short(usize::from(bytes.max(if forever { 512 } else { 1 })));
+        let repeat = |forever| if forever { Repeat::Forever } else { Repeat::Once };
         let (effect, forever) = match trouble {
             Trouble::WriteError | Trouble::ReadError => (kind(io::ErrorKind::Other), forever),
-            Trouble::Full => (kind(io::ErrorKind::StorageFull), forever),
+            Trouble::Full => {
+                disk.fill_up_at(call, repeat(forever));
+                return Self { trouble, forever, call, met: false };
+            }
             // A call that is interrupted for ever is made for ever.
             Trouble::WriteInterrupted | Trouble::ReadInterrupted => {
                 (kind(io::ErrorKind::Interrupted), false)
@@ -34,13 +37,11 @@ impl Struck {
             Trouble::ShortWrite(bytes) | Trouble::ShortRead(bytes) => (few(bytes), forever),
             Trouble::ReadOnly => (kind(io::ErrorKind::ReadOnlyFilesystem), true),
             Trouble::Capacity(more) => {
-                let used: u64 = disk.files().iter().map(|(_, bytes)| bytes).sum();
-                disk.set_capacity(Some(used + u64::from(more) * 512));
+                disk.set_capacity(Some(disk.used_bytes() + u64::from(more) * 512));
                 return Self { trouble, forever: true, call: u64::MAX, met: false };
             }
         };
-        let repeat = if forever { Repeat::Forever } else { Repeat::Once };
-        let fault = Fault { call, effect, repeat };
+        let fault = Fault { call, effect, repeat: repeat(forever) };
         if trouble.strikes_changes() {
             disk.inject(fault);
         } else {
@@ -51,10 +52,18 @@ impl Struck {
 
     /// Whether it was met for the first time just now.
     fn is_new(&mut self, disk: &SimDisk) -> bool {
-        let made = if self.trouble.strikes_changes() { disk.io_count() } else { disk.read_count() };
-        let new = !self.met && made >= self.call;
+        let new = !self.met && calls(self.trouble, disk) >= self.call;
         self.met |= new;
         new
+    }
+}
+
+/// How many calls of the kind that a trouble strikes have been made.
+fn calls(trouble: Trouble, disk: &SimDisk) -> u64 {
+    match trouble {
+        Trouble::Full => disk.allocation_count(),
+        trouble if trouble.strikes_changes() => disk.io_count(),
+        _ => disk.read_count(),
     }
 }
 
@@ -68,6 +77,9 @@ impl Run {
     pub(super) fn note(&mut self, struck: &mut Struck) {
         if struck.is_new(&self.disk) {
             self.met(struck.trouble);
+            if struck.trouble == Trouble::Full {
+                return;
+            }
             let call = self.disk.trace().get(struck.call as usize - 1).cloned().unwrap_or_default();
             let lost = call.starts_with("sync ") && call.contains("failed");
             if struck.trouble.strikes_changes() && lost && !call.contains("Interrupted") {
@@ -78,6 +90,12 @@ impl Run {
 
     pub(super) fn met(&mut self, trouble: Trouble) {
         *self.summary.faults.entry(trouble.name()).or_default() += 1;
+    }
+
+    /// Whether all that goes wrong is that there is no room.
+    pub(super) fn only_wants_room(&self) -> bool {
+        let wants_room = |struck: &Struck| struck.trouble.is_want_of_room();
+        !self.disk.powered_off() && self.troubles.iter().all(wants_room)
     }
 
     /// An error may say that files could not grow.
