@@ -1,5 +1,7 @@
 //! How long outcomes are remembered: whole, as stubs, not at all; in memory, in the checkpoint, and after every opening.
 
+mod lives;
+
 use crate::support::key;
 use std::time::Duration;
 use steadfast::{
