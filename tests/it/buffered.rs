@@ -143,7 +143,11 @@ fn a_failed_write_takes_what_was_buffered_with_it() {
     let engine = open(&disk);
     engine.commit(put(1)).unwrap().committed().unwrap();
     engine.commit(buffered(2)).unwrap().committed().unwrap();
-    disk.fail_call(disk.io_count() + 1, std::io::ErrorKind::Other, steadfast::testing::Repeat::Once);
+    disk.fail_call(
+        disk.io_count() + 1,
+        std::io::ErrorKind::Other,
+        steadfast::testing::Repeat::Once,
+    );
     assert!(matches!(engine.sync(), Err(Error::Poisoned { .. })));
     assert_eq!(engine.commit(buffered(3)).unwrap_err().kind(), ErrorKind::Poisoned);
     assert_eq!(seen(&engine), Some(1));

@@ -9,6 +9,7 @@ mod crash;
 mod damage;
 mod directories;
 mod ending;
+mod ends;
 mod failure;
 mod faults;
 mod fuzz;
