@@ -8,6 +8,7 @@ mod canaries;
 mod crash;
 mod damage;
 mod directories;
+mod discreet;
 mod ending;
 mod ends;
 mod failure;
