@@ -63,15 +63,16 @@ impl Shown {
 
 #[test]
 fn the_marker_is_found_in_every_form() {
-    let forms: [(&str, &dyn Fn(&mut Shown)); 6] = [
-        ("text", &|shown| shown.debug("", &format!("within {MARKER} it"))),
-        ("bytes", &|shown| shown.debug("", &Some(MARKER.as_bytes()))),
-        ("hexadecimal", &|shown| shown.text("", &format!("{:02x?}", MARKER.as_bytes()))),
-        ("a number", &|shown| shown.debug("", &(1, NUMBER))),
-        ("an error", &|shown| {
+    type Show = fn(&mut Shown);
+    let forms: [(&str, Show); 6] = [
+        ("text", |shown| shown.debug("", &format!("within {MARKER} it"))),
+        ("bytes", |shown| shown.debug("", &Some(MARKER.as_bytes()))),
+        ("hexadecimal", |shown| shown.text("", &format!("{:02x?}", MARKER.as_bytes()))),
+        ("a number", |shown| shown.debug("", &(1, NUMBER))),
+        ("an error", |shown| {
             shown.error("", &Error::Poisoned { reason: MARKER.into() });
         }),
-        ("a cause", &|shown| {
+        ("a cause", |shown| {
             let source = std::io::Error::other(MARKER);
             shown.error("", &Error::Io { what: "reading".into(), source });
         }),

@@ -178,11 +178,9 @@ fn log_time_goes_on_where_the_clock_ends() {
     let disk = SimDisk::new();
     let open = || builder(u64::MAX).open_on(disk.clone()).unwrap();
     let mut engine = open();
-    let mut last = LAST_WALL - 1;
-    for n in 0..4_u32 {
+    for n in 0..4 {
         let receipt = engine.commit(add(&n.to_string())).unwrap().committed().unwrap();
-        assert_eq!(receipt.time.get(), last + 1);
-        last += 1;
+        assert_eq!(receipt.time.get(), LAST_WALL + n);
         engine.close().unwrap();
         engine = open();
     }
