@@ -1,6 +1,8 @@
 //! How an engine is set up.
 
 use super::{Background, Engine, error::Error, pressure::Load};
+#[cfg(feature = "testing")]
+use crate::base::{LogTime, SeqNo};
 use crate::{
     admission::Policy,
     base::limits::GROUP_BYTES,
@@ -61,6 +63,8 @@ pub struct Builder {
     options: Options,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
+    #[cfg(feature = "testing")]
+    after: Option<(SeqNo, LogTime)>,
 }
 
 impl Builder {
@@ -87,6 +91,8 @@ impl Builder {
             },
             clock: Arc::new(SystemClock::new()),
             entropy: Arc::new(SystemEntropy),
+            #[cfg(feature = "testing")]
+            after: None,
         }
     }
 
@@ -229,6 +235,38 @@ impl Builder {
         self
     }
 
+    /// The number of the first entry of a database that is made, from 1, so that a test can see what happens near the end of
+    /// all numbers. It does not change one that is there.
+    ///
+    /// ```
+    /// use steadfast::{Engine, Error, Expect, Keyspace, Request};
+    ///
+    /// const STOCK: Keyspace<u64, u32> = Keyspace::new("stock");
+    ///
+    /// let put = || Request::unkeyed().put(&STOCK, &12, &7, Expect::Any);
+    /// let engine = Engine::builder().first_seq(1 << 40).in_memory()?;
+    /// assert_eq!(engine.commit(put())?.committed()?.seq.get(), 1 << 40);
+    ///
+    /// let engine = Engine::builder().first_seq(u64::MAX).in_memory()?;
+    /// assert!(matches!(engine.commit(put()), Err(Error::SequenceExhausted)));
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[cfg(feature = "testing")]
+    pub fn first_seq(mut self, seq: u64) -> Self {
+        let (_, time) = self.after.unwrap_or_default();
+        self.after = Some((SeqNo::new(seq.saturating_sub(1)), time));
+        self
+    }
+
+    /// The log time after which a database that is made begins; see [`first_seq`](Self::first_seq). Log time never goes back,
+    /// so a later one than the clock's makes it go on by single nanoseconds.
+    #[cfg(feature = "testing")]
+    pub fn begin_after(mut self, time: LogTime) -> Self {
+        let (seq, _) = self.after.unwrap_or_default();
+        self.after = Some((seq, time));
+        self
+    }
+
     /// Opens the database in the directory `path`, or makes one where there is no directory or an empty one (for the
     /// owner only: modes 0700 and 0600). Blocks while it verifies the checkpoint and replays the log, and syncs; what it
     /// found is in [`Engine::recovery`]. A symlink as `path` is followed, once; none is inside.
@@ -323,7 +361,7 @@ impl Builder {
     }
 
     fn read_disk(self, disk: Arc<dyn Disk>) -> Result<Engine, Error> {
-        let Self { mut options, clock, entropy } = self;
+        let Self { mut options, clock, entropy, .. } = self;
         (options.read_only, options.threads) = (true, false);
         Engine::open_machine(
             options,
@@ -355,9 +393,15 @@ impl Builder {
     }
 
     fn open_disk(self, disk: Arc<dyn Disk>) -> Result<Engine, Error> {
-        let Self { mut options, clock, entropy } = self;
+        let Self { mut options, clock, entropy, .. } = self;
         let retention = &mut options.policy.retention;
         retention.stubs = retention.stubs.max(retention.whole);
-        Engine::open_machine(options, Machine { disk, clock, entropy })
+        let machine = Machine { disk, clock, entropy };
+        #[cfg(feature = "testing")]
+        if let Some((seq, time)) = self.after {
+            let made = machine.begin_after(seq, time, options.checkpoint_cache_bytes);
+            made.map_err(|error| Error::opening(error, machine.disk.location()))?;
+        }
+        Engine::open_machine(options, machine)
     }
 }

@@ -30,16 +30,12 @@ use crate::{
     base::{
         Bytes, Entry, LogTime, Mode, RequestData, SeqNo, StoredRejection, Stub, Verdict, WindowRow,
         canary::canary,
-        limits::UNSYNCED_ENTRIES,
         sync::{MutexGuard, atomic::Ordering},
     },
     log::{Position, writer::Failed},
     state::memtable::Horizon,
 };
 use std::sync::Arc;
-
-/// Sequence numbers kept free for the gap after an unclean end.
-const SEQ_RESERVE: u64 = 4 * UNSYNCED_ENTRIES;
 
 /// Where an offered request stands.
 pub(super) enum Offered {
@@ -244,7 +240,7 @@ impl Core {
             next: sequencer.next_seq,
             time,
             writable: (sequencer.poison.is_none() || canary!(PoisonIgnored))
-                && sequencer.next_seq.get() < u64::MAX - SEQ_RESERVE,
+                && sequencer.has_numbers(),
             late: terms.expired(&*self.machine.clock),
             policy: self.options.policy,
         };

@@ -12,34 +12,15 @@ use thiserror::Error;
 
 /// What went wrong. Every message says what, where, and what to do next; none holds a key or a value.
 ///
-/// | variant | what happened to the request | [`retry`](Self::retry) |
-/// |---|---|---|
-/// | `Rejected`, from `Rejection` | refused | as the rejection says |
-/// | `KeyReused` | nothing | `Resolve` |
-/// | `AlreadyDecided` | nothing now: it was decided before | `Resolve` |
-/// | `Overloaded` | nothing | `SameKey`, after as long as it says |
-/// | `DeadlineExceeded` | nothing | `SameKey`, with another deadline |
-/// | `Fenced`, `KeyExpired` | nothing | `NewKey`, if it is still wanted |
-/// | `KeyAhead`, `KeyUntimed` | nothing | `NewKey` |
-/// | `Shape`, `Limit`, `Codec`, `FutureVersion`, `NotANumber` | nothing | `Never`: change the request |
-/// | `KeyspaceMismatch` | nothing | `Never`: change the program |
-/// | `NoSpace` | nothing | `SameKey`, once there is room |
-/// | `ReadOnly` | nothing | `SameKey`, once it takes writes |
-/// | `Indeterminate` | unknown until the directory is opened again | `Resolve` |
-/// | `Poisoned` | nothing | `SameKey`, after opening again |
-/// | `Closed` | nothing | `SameKey`, after opening again |
-/// | `Panicked`, `Reentrant` | nothing | `Never`: change the program |
-/// | `Forked` | nothing in this process | `Never`: open a database in the process that uses it |
-/// | `Corruption`, `Io`, `SequenceExhausted` | nothing | `Never`: mend what is named first |
-/// | `Locked`, of an opening | - | `SameKey`, once the other one is closed |
-/// | `ClockJump`, of an opening | - | `Never`: set the clock, or accept it |
-/// | `NotADatabase`, `UnsupportedFormat`, of an opening | - | `Never` |
+/// This is `docs/ERRORS.md`, which a test holds against the code:
+///
+#[doc = include_str!("../../docs/ERRORS.md")]
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The request was refused; only made by turning a [`Rejection`] into an error.
     #[error("{0}")]
-    Rejected(Box<Rejection<()>>),
+    Rejected(#[source] Box<Rejection<()>>),
     /// The idempotency key was used before for something else.
     #[error(
         "the idempotency key was used for another request, decided as entry {seq}: they differ in {differs:?}; ask which \
@@ -119,15 +100,15 @@ pub enum Error {
     )]
     DeadlineExceeded,
     /// The request is not well formed.
-    #[error(transparent)]
-    Shape(ShapeError),
+    #[error("{0}")]
+    Shape(#[source] ShapeError),
     /// A limit was broken.
-    #[error(transparent)]
+    #[error("{0}")]
     Limit(#[from] LimitError),
     /// A key, a value, an intent or a result did not encode or decode. When it is the result of a request that was decided
     /// before, that stands.
-    #[error(transparent)]
-    Codec(CodecError),
+    #[error("{0}")]
+    Codec(#[source] CodecError),
     /// A version was named that no entry has yet.
     #[error(
         "version {version} in keyspace {keyspace:?} comes from the future: the newest entry is {newest}; it was read from \
@@ -399,7 +380,21 @@ impl Error {
             | Self::KeyExpired { .. }
             | Self::KeyAhead { .. }
             | Self::KeyUntimed => Retry::NewKey,
-            _ => Retry::Never,
+            Self::Shape(_)
+            | Self::Limit(_)
+            | Self::Codec(_)
+            | Self::FutureVersion { .. }
+            | Self::NotANumber { .. }
+            | Self::KeyspaceMismatch { .. }
+            | Self::Panicked { .. }
+            | Self::Reentrant { .. }
+            | Self::Forked { .. }
+            | Self::NotADatabase { .. }
+            | Self::ClockJump { .. }
+            | Self::UnsupportedFormat { .. }
+            | Self::Corruption { .. }
+            | Self::Io { .. }
+            | Self::SequenceExhausted => Retry::Never,
         }
     }
 
@@ -452,3 +447,7 @@ impl From<Never> for Error {
         match never {}
     }
 }
+
+#[cfg(test)]
+#[path = "error_tests.rs"]
+mod tests;

@@ -11,7 +11,7 @@ use crate::{
 };
 use std::fmt;
 
-/// A record: a value and what is known of it.
+/// A record: a value and what is known of it. `Debug` shows the value as its own type does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Record<V> {
@@ -64,7 +64,7 @@ pub enum Outcome<T = Bytes, R = Never> {
     Rejected(Rejection<R>),
 }
 
-/// Proof that a request was carried out and is durable.
+/// Proof that a request was carried out and is durable. `Debug` shows the result as its own type does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Receipt<T = Bytes> {
@@ -97,7 +97,7 @@ pub enum Rejection<R = Never> {
     Expectation(Box<Unmet>),
     /// An addition would have left its bounds. Remembered.
     OutOfBounds(Box<OutOfBounds>),
-    /// The caller's own code refused. Remembered.
+    /// The caller's own code refused. Remembered. `Debug` shows this as its own type does; no message does.
     Procedure(R),
 }
 
@@ -198,7 +198,7 @@ impl<R> Rejection<R> {
     pub const fn retry(&self) -> Retry {
         match self {
             Self::Conflict(_) => Retry::AfterRefresh,
-            _ => Retry::NewKey,
+            Self::Expectation(_) | Self::OutOfBounds(_) | Self::Procedure(_) => Retry::NewKey,
         }
     }
 
@@ -398,4 +398,28 @@ impl fmt::Debug for OutOfBounds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("OutOfBounds").field("keyspace", &self.keyspace).finish_non_exhaustive()
     }
+}
+
+/// One rejection of each kind.
+#[cfg(test)]
+pub(super) fn examples(inner: admission::Conflict) -> [Rejection<()>; 4] {
+    let (keyspace, key) = (lossy(&inner.keyspace), inner.key.clone());
+    let version = None;
+    [
+        Rejection::Expectation(Box::new(Unmet {
+            keyspace: keyspace.clone(),
+            key: key.clone(),
+            found: None,
+        })),
+        Rejection::OutOfBounds(Box::new(OutOfBounds {
+            keyspace,
+            key,
+            current: 0,
+            delta: 1,
+            bounds: (0, 0),
+            version,
+        })),
+        Rejection::Conflict(Box::new(Conflict { inner })),
+        Rejection::Procedure(()),
+    ]
 }

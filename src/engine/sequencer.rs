@@ -10,7 +10,7 @@ use super::{
     time::Timekeeper,
 };
 use crate::{
-    base::{Control, Entry, LogTime, SeqNo, canary::canary},
+    base::{Control, Entry, LogTime, SeqNo, canary::canary, limits::UNSYNCED_ENTRIES},
     checkpoint::Reader,
     format::{blocks, entry, group::HEADER},
     log::{
@@ -22,6 +22,8 @@ use crate::{
 };
 use std::{io, mem, sync::Arc};
 
+/// Numbers of entries and of groups kept free: for the gap after an unclean end, and for groups without entries.
+const RESERVE: u64 = 4 * UNSYNCED_ENTRIES;
 /// The longest buffer that is kept for another group.
 const BUFFER_BYTES: usize = 1 << 20;
 
@@ -211,6 +213,12 @@ impl Sequencer {
             pressure: Pressure::new(options.queue_limit),
             wanted: WantedSegment::default(),
         }
+    }
+
+    /// Whether there is a number, a time and a group for one more entry.
+    pub(super) fn has_numbers(&self) -> bool {
+        let numbers = self.next_seq.get().max(self.head.g);
+        numbers < u64::MAX - RESERVE && self.fold.time.get() < u64::MAX - 1
     }
 
     /// Parks a reply with the group after which all it saw is durable; gives it back when that is so already. What it tells

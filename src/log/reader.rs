@@ -19,7 +19,7 @@ impl<'a> Window<'a> {
 
     /// `length` bytes at `offset`, fewer at the end of the segment.
     pub(crate) fn at(&mut self, offset: u64, length: usize) -> io::Result<&[u8]> {
-        let length = length.min(self.segment.header.bytes.saturating_sub(offset) as usize);
+        let length = within(length, self.segment.header.bytes.saturating_sub(offset));
         if offset < self.start || offset + length as u64 > self.start + self.bytes.len() as u64 {
             self.load(offset, length)?;
         }
@@ -29,8 +29,13 @@ impl<'a> Window<'a> {
 
     fn load(&mut self, offset: u64, length: usize) -> io::Result<()> {
         let rest = self.segment.header.bytes - offset;
-        self.bytes.resize(length.max(WINDOW).min(rest as usize), 0);
+        self.bytes.resize(within(length.max(WINDOW), rest), 0);
         self.start = offset;
         self.segment.file.read_exact_at(offset, &mut self.bytes)
     }
+}
+
+/// `length`, but no more than what is left, which `usize` need not hold.
+fn within(length: usize, left: u64) -> usize {
+    usize::try_from(left).map_or(length, |left| length.min(left))
 }

@@ -137,9 +137,9 @@ pub(crate) fn prepare(
     let header =
         SegmentHeader { version: VERSION, uuid, number, bytes: format::blocks(bytes), nonce };
     let made = (|| {
-        let zeros = vec![0; CHUNK.min(header.bytes as usize)];
+        let zeros = vec![0; header.bytes.min(CHUNK as u64) as usize];
         for offset in (0..header.bytes).step_by(CHUNK) {
-            let length = zeros.len().min((header.bytes - offset) as usize);
+            let length = (header.bytes - offset).min(CHUNK as u64) as usize;
             file.write_all_at(offset, &zeros[..length])?;
         }
         file.write_all_at(0, &header.encode())?;

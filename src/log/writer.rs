@@ -139,6 +139,7 @@ impl Writer {
         let start = self.position.end;
         self.digest = sealing.digest;
         let header = self.header(Kind::Entries, sealing);
+        let header = header.map_err(|error| Failed { error, written: false })?;
         self.seal(group, header);
         let written = match link {
             Some(mut bytes) => {
@@ -219,7 +220,7 @@ impl Writer {
         self.current = Some(next);
         let last_seq = SeqNo::new(next_seq.get() - 1);
         let none = Sealing { first_seq: next_seq, last_seq, entries: 0, digest: self.digest };
-        let header = self.header(Kind::Link, none);
+        let header = self.header(Kind::Link, none)?;
         self.seal(&mut group, header);
         Ok(group)
     }
@@ -233,9 +234,10 @@ impl Writer {
         Ok(())
     }
 
-    fn header(&self, kind: Kind, sealing: Sealing) -> GroupHeader {
-        GroupHeader {
-            g: self.position.g + 1,
+    fn header(&self, kind: Kind, sealing: Sealing) -> io::Result<GroupHeader> {
+        let g = self.position.g.checked_add(1).filter(|&g| g < u64::MAX);
+        Ok(GroupHeader {
+            g: g.ok_or_else(|| io::Error::other("the log has used up its numbers of groups"))?,
             kind,
             first_seq: sealing.first_seq,
             last_seq: sealing.last_seq,
@@ -246,7 +248,7 @@ impl Writer {
             digest: sealing.digest,
             digest_version: DIGEST_VERSION,
             body_crc: 0,
-        }
+        })
     }
 
     /// Seals a group as the next of the segment in use.

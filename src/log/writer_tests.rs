@@ -233,3 +233,26 @@ mod order {
         }
     }
 }
+
+#[test]
+fn when_the_numbers_of_groups_are_used_up_nothing_is_written() {
+    for (g, written) in
+        [(u64::MAX - 3, true), (u64::MAX - 2, false), (u64::MAX - 1, false), (u64::MAX, false)]
+    {
+        let mut sample = Sample::new();
+        let next = sample.prepare();
+        let position = Position { g, ..GENESIS };
+        let (disk, last_g) = (sample.disk.clone(), BTreeMap::from([(1, g)]));
+        let mut writer = Writer::new(disk, Epoch::new(1), position, false, false, last_g, 0);
+        let seq = SeqNo::new(1);
+        let sealing = Sealing { first_seq: seq, last_seq: seq, entries: 1, digest: 0 };
+        // A link and a group: two numbers.
+        let appended = writer.append(&mut vec![0; HEADER + 5], sealing, Some(next));
+        match &appended {
+            Ok(position) => assert_eq!(position.g, u64::MAX - 1),
+            Err(failed) => assert!(!failed.written && failed.error.to_string().contains("numbers")),
+        }
+        assert_eq!(appended.is_ok(), written, "after group {g}");
+        assert_eq!(sample.bytes(2, DATA)[0] != 0, written);
+    }
+}

@@ -1,6 +1,8 @@
 //! What a directory is before anything in it is trusted: ours, new, half-created or somebody else's.
 
 use super::error::OpenError;
+#[cfg(feature = "testing")]
+use crate::log::{Position, writer::Writer};
 use crate::{
     base::{Epoch, LogTime, SeqNo},
     checkpoint::{Checkpoint, CheckpointError, Meta},
@@ -15,10 +17,19 @@ use crate::{
     log::segments,
     state::digest::{self, StateDigest},
 };
+#[cfg(feature = "testing")]
+use std::collections::BTreeMap;
 use std::{io, sync::Arc};
 
 /// Length of the first segment of all, which holds no groups: its absence shows that the log was removed.
 pub(super) const GENESIS_BYTES: u64 = DATA + BLOCK;
+
+/// The number and the time after which a database begins: 0, but for tests of what happens near their ends.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Beginning {
+    pub seq: SeqNo,
+    pub time: LogTime,
+}
 
 /// A directory whose identity is known.
 #[derive(Debug)]
@@ -37,7 +48,7 @@ pub(crate) fn identify(
     if let Some(directory) = find(disk, cache_bytes)? {
         return Ok(directory);
     }
-    let identity = create(disk, entropy, cache_bytes)?;
+    let identity = create(disk, entropy, cache_bytes, Beginning::default())?;
     Ok(Directory { identity, clean: None, created: true })
 }
 
@@ -176,9 +187,10 @@ fn check_half_created(
 fn check_empty_checkpoint(disk: &dyn Disk, cache_bytes: usize) -> Result<(), OpenError> {
     let file = open(disk, names::CHECKPOINT)?;
     let applied = Checkpoint::open_held(file, cache_bytes)
-        .and_then(|checkpoint| Ok(checkpoint.reader()?.meta().applied_seq));
+        .and_then(|checkpoint| Ok(checkpoint.reader()?.meta().clone()));
     match applied {
-        Ok(seq) if seq.get() > 0 => {
+        // Of a database that began with a later number nothing was written before its first group.
+        Ok(meta) if meta.applied_seq.get() > 0 && meta.applied_g > 0 => {
             let what = "the file is missing, and there is a checkpoint with entries";
             Err(OpenError::corrupt(names::IDENTITY, what))
         }
@@ -202,6 +214,7 @@ fn create(
     disk: &dyn Disk,
     entropy: &dyn Entropy,
     cache_bytes: usize,
+    after: Beginning,
 ) -> Result<Identity, OpenError> {
     let io = || OpenError::io("creating the database");
     let uuid = entropy.random().map_err(io())?;
@@ -225,7 +238,7 @@ fn create(
     let genesis = segments::prepare(disk, uuid, 1, GENESIS_BYTES, nonce).map_err(io())?;
     segments::adopt(disk, &genesis).map_err(io())?;
     let file = disk.create(names::CHECKPOINT).map_err(io())?;
-    Checkpoint::create(file, &empty(uuid), cache_bytes).map_err(OpenError::checkpoint)?;
+    Checkpoint::create(file, &empty(uuid, after), cache_bytes).map_err(OpenError::checkpoint)?;
     let file = disk.create(names::IDENTITY_NEW).map_err(io())?;
     file.write_all_at(0, &identity.encode()).map_err(io())?;
     file.sync_data().map_err(io())?;
@@ -236,13 +249,42 @@ fn create(
     Ok(identity)
 }
 
-fn empty(uuid: u128) -> Meta {
+#[cfg(feature = "testing")]
+impl super::Machine {
+    /// Makes a database whose entries come after `seq` and `time`, as closed in order, where there is none yet.
+    pub(crate) fn begin_after(
+        &self,
+        seq: SeqNo,
+        time: LogTime,
+        cache_bytes: usize,
+    ) -> Result<(), OpenError> {
+        let io = || OpenError::io("creating the database");
+        let disk = &*self.disk;
+        let _lock = disk.lock().map_err(|error| match error.kind() {
+            io::ErrorKind::WouldBlock => OpenError::Locked,
+            _ => io()(error),
+        })?;
+        let listed = disk.list("").map_err(io())?;
+        if listed.iter().any(|listed| listed.name == names::IDENTITY) {
+            return Ok(());
+        }
+        check_half_created(disk, &listed, cache_bytes)?;
+        let after = Beginning { seq, time };
+        let Identity { uuid, .. } = create(disk, &*self.entropy, cache_bytes, after)?;
+        let genesis = Position { g: 0, chain: [0; 32], segment: 1, end: DATA };
+        let (disk, last_g) = (self.disk.clone(), BTreeMap::from([(1, 0)]));
+        let mut writer = Writer::new(disk, Epoch::new(0), genesis, false, false, last_g, 0);
+        writer.mark_clean(uuid).map_err(io())
+    }
+}
+
+fn empty(uuid: u128, after: Beginning) -> Meta {
     Meta {
         format: VERSION,
         uuid,
-        applied_seq: SeqNo::new(0),
+        applied_seq: after.seq,
         applied_g: 0,
-        applied_time: LogTime::new(0),
+        applied_time: after.time,
         chain: [0; 32],
         digest_version: digest::VERSION,
         digest: StateDigest::default(),
