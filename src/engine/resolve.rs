@@ -94,7 +94,7 @@ impl Engine {
     /// let engine = Engine::in_memory()?;
     /// let key = IdempotencyKey::new("shop", "order-1")?;
     /// assert!(matches!(engine.resolve(&key)?, KeyStatus::NotRemembered { .. }));
-    /// let request = Request::new(key.clone()).put(&STOCK, &12, &7, Expect::Any).result(&"done");
+    /// let request = Request::new(key.clone()).put(&STOCK, &12, &7, Expect::Any).result(&"done".to_owned());
     /// engine.commit(request)?.committed()?;
     /// match engine.resolve(&key)? {
     ///     KeyStatus::Committed(receipt) => assert_eq!(receipt.result.decode::<String>()?, "done"),

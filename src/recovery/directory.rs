@@ -73,7 +73,12 @@ fn find(disk: &dyn Disk, cache_bytes: usize) -> Result<Option<Directory>, OpenEr
         return Ok(Some(Directory { identity, clean, created: false }));
     }
     check_half_created(disk, &listed, cache_bytes)?;
+<<<<<<< HEAD
     Ok(None)
+=======
+    let identity = create(disk, entropy, cache_bytes)?;
+    Ok(Directory { identity, clean: None, created: true })
+>>>>>>> d
 }
 
 /// What was left unfinished is removed later, when it would be too late to refuse it.
@@ -214,6 +219,14 @@ fn create(
     disk: &dyn Disk,
     entropy: &dyn Entropy,
     cache_bytes: usize,
+) -> Result<Identity, OpenError> {
+    create_after(disk, entropy, cache_bytes, Beginning::default())
+}
+
+fn create_after(
+    disk: &dyn Disk,
+    entropy: &dyn Entropy,
+    cache_bytes: usize,
     after: Beginning,
 ) -> Result<Identity, OpenError> {
     let io = || OpenError::io("creating the database");
@@ -270,7 +283,7 @@ impl super::Machine {
         }
         check_half_created(disk, &listed, cache_bytes)?;
         let after = Beginning { seq, time };
-        let Identity { uuid, .. } = create(disk, &*self.entropy, cache_bytes, after)?;
+        let Identity { uuid, .. } = create_after(disk, &*self.entropy, cache_bytes, after)?;
         let genesis = Position { g: 0, chain: [0; 32], segment: 1, end: DATA };
         let (disk, last_g) = (self.disk.clone(), BTreeMap::from([(1, 0)]));
         let mut writer = Writer::new(disk, Epoch::new(0), genesis, false, false, last_g, 0);
