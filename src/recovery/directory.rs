@@ -48,7 +48,7 @@ pub(crate) fn identify(
     if let Some(directory) = find(disk, cache_bytes)? {
         return Ok(directory);
     }
-    let identity = create(disk, entropy, cache_bytes, Beginning::default())?;
+    let identity = create(disk, entropy, cache_bytes)?;
     Ok(Directory { identity, clean: None, created: true })
 }
 
@@ -73,12 +73,7 @@ fn find(disk: &dyn Disk, cache_bytes: usize) -> Result<Option<Directory>, OpenEr
         return Ok(Some(Directory { identity, clean, created: false }));
     }
     check_half_created(disk, &listed, cache_bytes)?;
-<<<<<<< HEAD
     Ok(None)
-=======
-    let identity = create(disk, entropy, cache_bytes)?;
-    Ok(Directory { identity, clean: None, created: true })
->>>>>>> d
 }
 
 /// What was left unfinished is removed later, when it would be too late to refuse it.
