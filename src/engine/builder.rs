@@ -47,8 +47,8 @@ const QUEUE_BYTES_MAX: usize = 2 * GROUP_BYTES;
 /// The memory an engine takes follows from these: twice the memtable, the cache, twice the queue (a group of the log is
 /// up to a sixteenth of the memtable and 8 MiB), whatever versions of records live snapshots keep, two to four bytes for each
 /// key that the checkpoint remembers (within [`key_filter_bytes`](Self::key_filter_bytes)), and four to eight bytes for each
-/// 4 KiB of the checkpoint's file. While a full disk keeps a checkpoint from being written, what of it finds no room is held:
-/// up to three times the cache more.
+/// 4 KiB of the checkpoint's file. While a full disk keeps a checkpoint from being written, the pages of it that find no room
+/// are held, twice over: mostly no more than the cache, at worst all that it writes.
 ///
 /// ```no_run
 /// let engine = steadfast::Engine::builder()

@@ -207,7 +207,9 @@ proptest! {
             let step = model.plan(records);
             let tries =
                 write_with_little_room(&file, (&checkpoint, &before), (&model, &step), room, more);
-            prop_assert!(tries.held_bytes <= CACHE as u64 * 3 / 2, "{} are held", tries.held_bytes);
+            // Mostly half the cache; at worst, when room ends as redb commits, all pages of the write.
+            let most = (CACHE as u64 * 3 / 2).max(file.bytes().len() as u64);
+            prop_assert!(tries.held_bytes <= most, "{} are held", tries.held_bytes);
         }
         check_crashed(&file, &model);
         checkpoint.close().unwrap();
