@@ -37,8 +37,8 @@ pub(crate) trait View: Records<Error = Infallible> {
     fn window(&self, key: &IdempotencyKey) -> Option<Remembered>;
     /// The mode, and how much is remembered how.
     fn control(&self) -> &Control;
-    /// Bytes of outcomes that are remembered whole for a scope; 0 where nobody counts them.
-    fn scope_bytes(&self, scope: &[u8]) -> u64;
+    /// Bytes of outcomes that are remembered whole for a scope, in generations from `first` on; 0 where nobody counts them.
+    fn scope_bytes(&self, first: u32, scope: &[u8]) -> u64;
     /// The newest definition of a keyspace.
     fn keyspace(&self, name: &[u8]) -> Option<crate::base::KeyspaceDefinition>;
     /// The number the next keyspace gets.
@@ -258,20 +258,26 @@ fn check_window<V: View>(key: &IdempotencyKey, view: &V, at: &At) -> Option<Limi
         max: usize::try_from(limit).unwrap_or(usize::MAX),
         hint: "wait until older outcomes are forgotten, or raise the limit",
     };
-    let bytes = view.control().bytes();
-    if bytes >= window_limit {
-        // The entry itself could make room.
-        let mut after = view.control().clone();
-        for step in after.steps_due(retention, at.time) {
-            let _ = after.step(&step, &mut Default::default());
-        }
-        if after.bytes() >= window_limit {
-            return Some(full("bytes of remembered outcomes", bytes, window_limit));
-        }
+    let control = view.control();
+    let of_scope = |control: &Control| {
+        let first = control.generations.first().map_or(0, |generation| generation.number);
+        view.scope_bytes(first, key.scope())
+    };
+    let whole = |control: &Control| control.bytes() >= window_limit;
+    let share = |control: &Control| scope_limit < u64::MAX && of_scope(control) >= scope_limit;
+    if !whole(control) && !share(control) {
+        return None;
     }
-    let bytes = if scope_limit < u64::MAX { view.scope_bytes(key.scope()) } else { 0 };
-    (bytes >= scope_limit)
-        .then(|| full("bytes of outcomes remembered for the scope", bytes, scope_limit))
+    // The entry itself could make room.
+    let mut after = control.clone();
+    for step in after.steps_due(retention, at.time) {
+        let _ = after.step(&step, &mut Default::default());
+    }
+    if whole(&after) {
+        return Some(full("bytes of remembered outcomes", control.bytes(), window_limit));
+    }
+    let what = "bytes of outcomes remembered for the scope";
+    share(&after).then(|| full(what, of_scope(control), scope_limit))
 }
 
 /// How `asked` differs from what is remembered, if it does.

@@ -43,7 +43,7 @@ impl View for State {
         &self.control
     }
 
-    fn scope_bytes(&self, _: &[u8]) -> u64 {
+    fn scope_bytes(&self, _: u32, _: &[u8]) -> u64 {
         0
     }
 

@@ -168,15 +168,17 @@ impl Core {
     }
 
     fn maintenance_step(&self) -> Result<bool, Error> {
-        if self.checkpoint_step()? {
-            return Ok(true);
+        let written = self.checkpoint_step();
+        if let Ok(true) = written {
+            return written;
         }
         let wanted = {
             let mut sequencer = self.sequencer.lock();
             let wanted = mem::take(&mut sequencer.wanted.room);
             (wanted > 0 || sequencer.wants_spare()).then_some(wanted)
         };
-        let Some(wanted) = wanted else { return self.refill_step() };
+        // A checkpoint that finds no room keeps no segment from being prepared, for which somebody may be waiting.
+        let Some(wanted) = wanted else { return written.and_then(|_| self.refill_step()) };
         self.ensure_spare(wanted).inspect_err(|_| {
             // Whoever needs one tries again; until then there is no point in it.
             self.sequencer.lock().low_room = 0;

@@ -424,8 +424,12 @@ fn decided(row: &WindowRow, on_duplicate: OnDuplicate) -> Result<Answer, Error> 
 fn undurable(sequencer: &Sequencer, request: &RequestData, newest: &Newest<'_>) -> Option<Error> {
     let poison = sequencer.poison.as_ref()?;
     let (key, _) = request.key.as_ref()?;
-    let seq = admission::View::window(newest, key)?.seq();
     let in_flight = sequencer.in_flight.as_ref().map_or(sequencer.durable, |group| group.last_seq);
+    let Some(known) = admission::View::window(newest, key) else {
+        // An entry that was never written may have forgotten it.
+        return (sequencer.fold.applied > in_flight).then(|| Core::poisoned(poison));
+    };
+    let seq = known.seq();
     if seq <= in_flight {
         // Durable, or about to be or not to be: then the reply is parked with the group.
         None

@@ -182,8 +182,8 @@ impl admission::View for Newest<'_> {
         &self.fold.control
     }
 
-    fn scope_bytes(&self, scope: &[u8]) -> u64 {
-        self.fold.scopes.as_ref().map_or(0, |scopes| scopes.bytes(scope))
+    fn scope_bytes(&self, first: u32, scope: &[u8]) -> u64 {
+        self.fold.scopes.as_ref().map_or(0, |scopes| scopes.bytes(first, scope))
     }
 
     fn keyspace(&self, name: &[u8]) -> Option<KeyspaceDefinition> {

@@ -18,9 +18,9 @@ impl Scopes {
         }
     }
 
-    /// Bytes of all rows of a scope.
-    pub(crate) fn bytes(&self, scope: &[u8]) -> u64 {
-        self.0.values().filter_map(|scopes| scopes.get(scope)).sum()
+    /// Bytes of the rows of a scope in generations from this one on.
+    pub(crate) fn bytes(&self, first: u32, scope: &[u8]) -> u64 {
+        self.0.range(first..).filter_map(|(_, scopes)| scopes.get(scope)).sum()
     }
 
     /// Drops what is not remembered whole any more.

@@ -260,7 +260,8 @@ fn a_scope_that_fills_its_share_disturbs_no_other() {
         assert!(subject.add(&of("greedy", 0)).unwrap().committed().unwrap().replayed);
         subject.add(&of("modest", usize::from(reopened))).unwrap().committed().unwrap();
     }
-    subject.passes(HOUR * 2);
+    // Nobody else writes anything, and yet there is room once its outcomes are old enough.
+    subject.clock.advance(HOUR * 2);
     subject.add(&of("greedy", taken)).unwrap().committed().unwrap();
 }
 
@@ -365,4 +366,19 @@ fn a_clock_that_jumps_takes_nothing_with_it() {
     subject.reopen();
     subject.passes(HOUR);
     assert_eq!(subject.add(&done).unwrap().committed().map(|receipt| receipt.replayed), Ok(false));
+}
+
+/// What an entry forgot that never reached the disk is not forgotten, and nobody is told so.
+#[test]
+fn a_failed_write_forgets_nothing() {
+    let subject = Subject::new();
+    let made = IdempotencyKey::time_ordered("test", BEGIN / 1_000_000, "k").unwrap();
+    subject.add(&made).unwrap().committed().unwrap();
+    subject.passes(DAY * 4);
+    subject.clock.advance(DAY * 470);
+    subject.disk.crash_at(subject.disk.io_count() + 1);
+    let tick = Request::unkeyed().add(&SUMS, &999, 1, 0..=i64::MAX);
+    assert!(subject.engine.commit(tick).is_err());
+    assert_eq!(subject.engine.resolve(&made).unwrap_err().kind(), ErrorKind::Poisoned);
+    assert_eq!(subject.add(&made).unwrap_err().kind(), ErrorKind::Poisoned);
 }

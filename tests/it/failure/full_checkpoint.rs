@@ -258,3 +258,27 @@ fn a_close_without_room_for_its_mark_says_so() {
     assert_eq!(engine.recovery().verdict, steadfast::Verdict::Unclean);
     assert_eq!(committed(engine.commit(add("logged"))).seq, answered[1].seq);
 }
+
+/// The checkpoint finds no room, and neither does a segment: whoever waits for one is told, with a deadline or without.
+#[test]
+fn who_waits_for_a_segment_is_told_while_the_checkpoint_waits_for_room() {
+    let disk = SimDisk::new();
+    disk.assume_powersafe("checkpoint.redb");
+    let engine = open_small(&disk, Background::Threads);
+    committed(engine.commit(small(0)));
+    leave(&disk, 0);
+    let hour = std::time::Duration::from_secs(3600);
+    let refused = (1..300).find_map(|n| engine.commit(small(n).deadline_in(hour)).err());
+    is_no_space(Err::<(), _>(refused.expect("the disk is full")));
+    let refused = (0..1_000_000).find_map(|_| match engine.try_submit(small(301)) {
+        Err(Error::Overloaded { .. }) => {
+            std::thread::yield_now();
+            None
+        }
+        other => Some(other.map(drop)),
+    });
+    is_no_space(refused.expect("it is not asked to come again for ever"));
+    disk.set_capacity(None);
+    engine.checkpoint().unwrap();
+    committed(engine.commit(small(302)));
+}
