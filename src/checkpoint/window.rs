@@ -18,8 +18,8 @@ use std::collections::{BTreeMap, btree_map::Entry};
 
 const DOING: &str = "writing the window";
 
-/// A key and its sealed row.
-type Stored = (Vec<u8>, Vec<u8>);
+/// Rows that are taken out of a table at once.
+const AT_ONCE: usize = 4096;
 
 /// Stubs on their way, by the table they go to.
 type Stubs = BTreeMap<u32, Vec<(KeyHash, Stub)>>;
@@ -65,11 +65,7 @@ pub(super) fn keep_up(
     let handles = guard(writer.backend, DOING, || txn.list_tables())?;
     let tables = guard_plain(writer.backend, DOING, || WindowTable::among(handles))?;
     let mut left = most;
-    let mut stubs = Stubs::new();
     for table in tables {
-        if left == 0 {
-            break;
-        }
         let era = match table {
             WindowTable::Whole(number) => match control.place_of(number) {
                 Place::Generation(_) => continue,
@@ -81,17 +77,26 @@ pub(super) fn keep_up(
             }
             WindowTable::Stubs(_) => None,
         };
-        let taken = take(writer, txn, table, left)?;
-        left -= taken.len();
-        if let Some(era) = era {
-            let stubs = stubs.entry(era).or_default();
-            for (key, stored) in taken {
-                let row = opened("window", RowTag::Window, &key, &stored, decode_window_row)?;
-                stubs.push((key_hash(&key), row.stub()));
+        // Some at a time: a row may hold a long result, and there may be many.
+        let mut more = true;
+        while left > 0 && more {
+            let at_once = left.min(AT_ONCE);
+            let taken = take(writer, txn, table, at_once, era.is_some())?;
+            more = taken.count == at_once;
+            left -= taken.count;
+            if let Some(era) = era {
+                put_stubs(writer, txn, Stubs::from([(era, taken.stubs)]))?;
             }
         }
     }
-    put_stubs(writer, txn, stubs)
+    Ok(())
+}
+
+/// What was taken out of a table.
+struct Taken {
+    count: usize,
+    /// What is left of it, where that was asked for.
+    stubs: Vec<(KeyHash, Stub)>,
 }
 
 /// Takes up to `most` rows out of a table; the table goes with the last of them.
@@ -100,23 +105,31 @@ fn take(
     txn: &WriteTransaction,
     table: WindowTable,
     most: usize,
-) -> Result<Vec<Stored>, CheckpointError> {
+    wanted: bool,
+) -> Result<Taken, CheckpointError> {
     let mut rows = open(writer, txn, table)?;
-    let mut taken = Vec::new();
+    let mut taken = Taken { count: 0, stubs: Vec::new() };
+    let mut last = Vec::new();
     {
         let mut range = Guarded::new(writer.backend, guard(writer.backend, DOING, || rows.iter())?);
-        while taken.len() < most {
+        while taken.count < most {
             let Some((key, stored)) = guard(writer.backend, DOING, || range.next().transpose())?
             else {
                 break;
             };
-            taken.push(guard_plain(writer.backend, DOING, || {
-                (key.value().to_vec(), stored.value().to_vec())
-            })?);
+            let (key, stored) =
+                guard_plain(writer.backend, DOING, || (key.value(), stored.value()))?;
+            if wanted {
+                let row = opened("window", RowTag::Window, key, stored, decode_window_row)?;
+                taken.stubs.push((key_hash(key), row.stub()));
+            }
+            taken.count += 1;
+            last.clear();
+            last.extend_from_slice(key);
         }
     }
-    let all = taken.len() < most;
-    if !all && let Some((last, _)) = taken.last() {
+    let all = taken.count < most;
+    if !all {
         guard(writer.backend, DOING, || rows.retain_in(..=&last[..], |_, _| false))?;
     }
     writer.close(DOING, rows)?;

@@ -183,8 +183,8 @@ impl Builder {
     }
 
     /// How many bytes the filter of remembered keys may take, which spares a request with a new key a look into the
-    /// checkpoint's file. It takes two to four for each key; where that is more than this, more looks are in vain. Default
-    /// 64 MiB, at least 32 KiB.
+    /// checkpoint's file. It takes two to four for each key; where that is more than this, more looks are in vain. While it
+    /// is made anew, because most of its keys are forgotten, there are two. Default 64 MiB, at least 32 KiB.
     pub fn key_filter_bytes(mut self, bytes: usize) -> Self {
         self.options.filter_limit_bytes = bytes;
         self

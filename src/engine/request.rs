@@ -62,7 +62,8 @@ pub(crate) struct Prepared<T> {
 }
 
 impl Request {
-    /// A request whose outcome is remembered under `key`, for as long as the database exists.
+    /// A request whose outcome is remembered under `key`, for as long as
+    /// [`Builder::remember_keys_for`](crate::Builder::remember_keys_for) says.
     pub fn new(key: IdempotencyKey) -> Self {
         Self::with(Some(key))
     }
