@@ -239,8 +239,7 @@ impl Core {
             applied: sequencer.fold.applied,
             next: sequencer.next_seq,
             time,
-            writable: (sequencer.poison.is_none() || canary!(PoisonIgnored))
-                && sequencer.has_numbers(),
+            writable: sequencer.takes_writes() && sequencer.has_numbers(),
             late: terms.expired(&*self.machine.clock),
             policy: self.options.policy,
         };
@@ -427,7 +426,8 @@ fn undurable(sequencer: &Sequencer, request: &RequestData, newest: &Newest<'_>) 
     let in_flight = sequencer.in_flight.as_ref().map_or(sequencer.durable, |group| group.last_seq);
     let Some(known) = admission::View::window(newest, key) else {
         // An entry that was never written may have forgotten it.
-        return (sequencer.fold.applied > in_flight).then(|| Core::poisoned(poison));
+        let lost = sequencer.fold.applied > in_flight && !sequencer.takes_writes();
+        return lost.then(|| Core::poisoned(poison));
     };
     let seq = known.seq();
     if seq <= in_flight {

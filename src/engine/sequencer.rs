@@ -215,6 +215,11 @@ impl Sequencer {
         }
     }
 
+    /// Whether no write has failed yet.
+    pub(super) fn takes_writes(&self) -> bool {
+        self.poison.is_none() || canary!(PoisonIgnored)
+    }
+
     /// Whether there is a number, a time and a group for one more entry.
     pub(super) fn has_numbers(&self) -> bool {
         let numbers = self.next_seq.get().max(self.head.g);
