@@ -402,9 +402,11 @@ impl Core {
         sequencer.fold.frozen.is_none() && (sequencer.freeze_wanted || self.due(sequencer))
     }
 
-    fn log_time(&self, sequencer: &mut Sequencer) -> LogTime {
-        let now = sequencer.time.now(&*self.machine.clock);
-        LogTime::new(now.max(sequencer.fold.time.get().saturating_add(1)))
+    /// The time of the next entry.
+    pub(super) fn log_time(&self, sequencer: &mut Sequencer) -> LogTime {
+        let last = sequencer.fold.time;
+        let now = sequencer.time.now(&*self.machine.clock, last);
+        LogTime::new(now.max(last.get().saturating_add(1)))
     }
 }
 

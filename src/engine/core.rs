@@ -82,7 +82,7 @@ impl Core {
         let forgotten = fold.control.forgotten;
         let applied_g = reader.meta().applied_g;
         let log_bytes = report.bytes_scanned;
-        let time = Timekeeper::new(&*machine.clock);
+        let time = Timekeeper::new(&*machine.clock, fold.time);
         let sequencer = Sequencer::new(fold, reader, next_seq, &writer, log_bytes, &options, time);
         Self {
             owner: Owner::here(),

@@ -38,6 +38,7 @@ pub use request::Request;
 pub use resolve::{Encoded, KeyStatus};
 pub use snapshot::Snapshot;
 pub use ticket::Ticket;
+pub use time::ClockStatus;
 pub use update::{Abort, Transaction};
 pub use window::WindowStatus;
 

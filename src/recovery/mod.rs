@@ -34,7 +34,7 @@ use replay::Replay;
 use std::{collections::BTreeMap, io, sync::Arc};
 
 /// How far the clock may be past the last entry: 30 days.
-const JUMP_NANOS: u64 = 30 * 24 * 3_600_000_000_000;
+pub(crate) const JUMP_NANOS: u64 = 30 * 24 * 3_600_000_000_000;
 
 /// What can be chosen for an opening.
 #[derive(Clone, Copy, Debug)]
