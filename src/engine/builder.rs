@@ -48,7 +48,7 @@ const QUEUE_BYTES_MAX: usize = 2 * GROUP_BYTES;
 /// up to a sixteenth of the memtable and 8 MiB), whatever versions of records live snapshots keep, two to four bytes for each
 /// key that the checkpoint remembers (within [`key_filter_bytes`](Self::key_filter_bytes)), and four to eight bytes for each
 /// 4 KiB of the checkpoint's file. While a full disk keeps a checkpoint from being written, the pages of it that find no room
-/// are held, twice over: mostly no more than the cache, at worst all that it writes.
+/// are held, twice over: no more than the cache, but for file systems on which also what has its room can find none.
 ///
 /// ```no_run
 /// let engine = steadfast::Engine::builder()
