@@ -172,6 +172,9 @@ impl Core {
         if let Ok(true) = written {
             return written;
         }
+        if let Ok(true) = self.begin_log() {
+            return Ok(true);
+        }
         let wanted = {
             let mut sequencer = self.sequencer.lock();
             let wanted = mem::take(&mut sequencer.wanted.room);

@@ -284,7 +284,8 @@ impl Builder {
     /// store it is kept in panics on some damage, which is caught otherwise.
     ///
     /// Nothing is lost, and opening can be tried again:
-    /// - [`Error::NoSpace`]: the disk has no room for what an opening writes
+    /// - [`Error::NoSpace`]: the disk has no room for a new database, or for what the store of the checkpoint repairs. What
+    ///   else an opening writes waits for room, and meanwhile only reads and remembered outcomes are served
     /// - [`Error::Io`]: the system failed, or does not allow it
     pub fn open(self, path: impl AsRef<Path>) -> Result<Engine, Error> {
         let path = path.as_ref();

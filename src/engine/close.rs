@@ -176,6 +176,10 @@ impl Core {
         if let Some(spare) = self.sequencer.lock().spare.take() {
             self.machine.disk.remove(&names::spare(spare.number()))?;
         }
+        if self.sequencer.lock().unbegun {
+            // The mark would say that the log can be gone on with, with the numbers that the crash may have taken.
+            return Ok(CloseMark::Missing);
+        }
         let mut writer = self.writer.lock();
         let kept = writer.is_marked_clean();
         writer.mark_clean(self.source.uuid)?;

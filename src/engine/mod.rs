@@ -69,9 +69,6 @@ pub struct ChainHead {
     pub digest: [u8; 32],
 }
 
-/// Segments that may hold the log before a checkpoint is written first thing.
-const SEGMENTS_AT_OPEN: usize = 3;
-
 /// An open database. Cheap to clone and to share between threads; the directory stays locked until it is closed.
 ///
 /// ```
@@ -141,18 +138,21 @@ impl Engine {
             return Ok(Self(Arc::new(Handle::start(core)?)));
         }
         let recovered = recovery::open(&machine, settings).map_err(failed)?;
-        let many = recovered.segments > SEGMENTS_AT_OPEN;
+        let many = recovered.segments > recovery::SEGMENTS_AT_OPEN;
         let core = Arc::new(Core::new(options, machine, recovered));
         let due = core.due(&core.sequencer.lock());
         if many || due {
-            core.checkpoint_now().map_err(|error| match error {
+            match core.checkpoint_now() {
+                // It is written when there is room. Until then all that is durable is read, and writes go on as far as they find
+                // room; to refuse would leave a segment behind each time that it is tried.
+                Err(Error::NoSpace { .. }) => {}
                 // There is no engine yet that could be said to take no more writes.
-                Error::Poisoned { reason } => Error::Io {
-                    what: "writing a checkpoint while opening".into(),
-                    source: io::Error::other(&*reason),
-                },
-                error => error,
-            })?;
+                Err(Error::Poisoned { reason }) => {
+                    let what = "writing a checkpoint while opening".into();
+                    return Err(Error::Io { what, source: io::Error::other(&*reason) });
+                }
+                written => written?,
+            }
         }
         Ok(Self(Arc::new(Handle::start(core)?)))
     }

@@ -36,6 +36,8 @@ enum Lack {
     Checkpoint,
     /// The log: a segment with so much room must be prepared.
     Segment(u64),
+    /// The log: the segment of this opening, which is prepared, must be begun.
+    Beginning,
 }
 
 impl Core {
@@ -64,6 +66,10 @@ impl Core {
                 }
                 Lack::Group => self.wait_for_group(sequencer, terms),
                 Lack::Checkpoint => self.wait_for_checkpoint(sequencer, terms)?,
+                Lack::Beginning => {
+                    drop(sequencer);
+                    self.begin_log()?;
+                }
                 Lack::Segment(room) if terms.deadline.is_some() && self.options.threads => {
                     let before = *asked.get_or_insert(sequencer.wanted.attempts);
                     if sequencer.wanted.attempts > before
@@ -96,6 +102,10 @@ impl Core {
             Some(Lack::Group)
         } else if self.memtables_full(sequencer) {
             Some(Lack::Checkpoint)
+        } else if sequencer.unbegun {
+            let needed = sequencer.needed(bytes);
+            let prepared = sequencer.spare_room() >= needed;
+            Some(if prepared { Lack::Beginning } else { Lack::Segment(needed) })
         } else if sequencer.fits(bytes) {
             None
         } else if filling && sequencer.spare.is_some() {
@@ -111,7 +121,7 @@ impl Core {
         match lack {
             Lack::Group if sequencer.led => {}
             Lack::Group => self.wakes.committer(),
-            Lack::Checkpoint => self.wakes.maintainer(),
+            Lack::Checkpoint | Lack::Beginning => self.wakes.maintainer(),
             Lack::Segment(room) => {
                 sequencer.wanted.room = room;
                 self.wakes.maintainer();
@@ -226,6 +236,35 @@ impl Core {
         sequencer.next_segment = (number + 1, longer);
         sequencer.spare = Some(segment);
         Ok(true)
+    }
+}
+
+impl Core {
+    /// Begins the segment of this opening, if it was put off and is prepared; false when nothing was to be done. Blocks for one
+    /// durable write. A failure is final, as of any write to the log.
+    pub(super) fn begin_log(&self) -> Result<bool, Error> {
+        let mut writer = self.writer.lock();
+        let (spare, next_seq) = {
+            let mut sequencer = self.sequencer.lock();
+            let due = sequencer.unbegun && sequencer.poison.is_none() && !sequencer.closed;
+            let spare = if due { sequencer.spare.take() } else { None };
+            let Some(spare) = spare else { return Ok(false) };
+            (spare, sequencer.next_seq)
+        };
+        match writer.begin(spare, next_seq) {
+            Ok(position) => {
+                let mut sequencer = self.sequencer.lock();
+                sequencer.unbegun = false;
+                (sequencer.head, sequencer.room) = (position, writer.room());
+                sequencer.low_room = sequencer.room / 2;
+                self.room.notify_all();
+                Ok(true)
+            }
+            Err(error) => {
+                drop(writer);
+                Err(self.stop_writes(format!("writing the log failed: {error}")))
+            }
+        }
     }
 }
 

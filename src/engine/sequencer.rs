@@ -49,6 +49,9 @@ pub(super) struct Sequencer {
     pub shortages: u64,
     /// The buffer of the group before, for the next one.
     pub buffer: Vec<u8>,
+    /// Whether a segment is to be begun, durably, before any entry gets a number: the one that makes the verdict of the opening
+    /// durable. Nothing is pending as long as that is so.
+    pub unbegun: bool,
     /// Bytes left in the segment in use, once everything taken so far is written.
     pub room: u64,
     /// With less than this left, it is time to prepare the next segment.
@@ -205,6 +208,7 @@ impl Sequencer {
             frozen: None,
             shortages: 0,
             buffer: Vec::new(),
+            unbegun: false,
             room,
             low_room: room / 2,
             spare: None,

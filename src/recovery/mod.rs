@@ -19,7 +19,7 @@ pub use report::{Phases, RecoveryReport, TornTail, Verdict};
 use crate::{
     base::{Epoch, IdempotencyKey, LogTime, SeqNo, canary::canary, limits::UNSYNCED_ENTRIES},
     checkpoint::{self, Checkpoint, Key, Meta, Reader, Verified},
-    disk::{Clock, Disk, Entropy, Lock, remove_if_there},
+    disk::{self, Clock, Disk, Entropy, Lock, remove_if_there},
     format::{VERSION, names},
     log::{
         Position,
@@ -35,6 +35,9 @@ use std::{collections::BTreeMap, io, sync::Arc};
 
 /// How far the clock may be past the last entry: 30 days.
 pub(crate) const JUMP_NANOS: u64 = 30 * 24 * 3_600_000_000_000;
+
+/// Segments that may hold the log before a checkpoint is written first thing.
+pub(crate) const SEGMENTS_AT_OPEN: usize = 3;
 
 /// What can be chosen for an opening.
 #[derive(Clone, Copy, Debug)]
@@ -69,6 +72,8 @@ pub(crate) struct Recovered {
     pub reader: Arc<Reader>,
     pub writer: Writer,
     pub segments: usize,
+    /// Whether the verdict on the last run is not durable yet: a segment is to be begun before any entry gets a number.
+    pub unbegun: bool,
     pub report: RecoveryReport,
 }
 
@@ -112,6 +117,7 @@ pub(crate) fn open_read_only(
         reader,
         writer,
         segments: segments.len(),
+        unbegun: false,
         report,
     })
 }
@@ -365,11 +371,15 @@ fn apply(
     let mut writer = plan.writer(machine);
     let Plan { directory, fold, reader, segments, mut report, .. } = plan;
     let uuid = directory.identity.uuid;
-    if after_crash && !canary!(VerdictNotDurable) {
-        let source = Source { disk: disk.clone(), entropy: machine.entropy.clone(), uuid };
-        begin_segment(&source, &mut writer, segment_bytes, next_seq)
+    let begins = after_crash && !canary!(VerdictNotDurable);
+    // With many segments already, and nothing cut, this opening leaves one more only when it writes: so they don't add up while
+    // there is no room for the checkpoint that would make them void.
+    let few = segments.len() <= SEGMENTS_AT_OPEN || report.torn_tail.is_some();
+    let at_once = begins && few;
+    let source = Source { disk: disk.clone(), entropy: machine.entropy.clone(), uuid };
+    let begun = at_once
+        && begin_segment(&source, &mut writer, segment_bytes, next_seq)
             .map_err(OpenError::io("beginning a segment"))?;
-    }
     report.phases.apply_us = watch.lap();
     Ok(Recovered {
         lock,
@@ -380,20 +390,25 @@ fn apply(
         reader,
         writer,
         segments: segments.len(),
+        unbegun: begins && !begun,
         report,
     })
 }
 
-/// Begins a segment for this opening, which makes the verdict on the one before durable.
+/// Begins a segment for this opening, which makes the verdict on the one before durable; false when there is no room for one.
+/// Until then every opening comes to the same verdict, since it reads the same bytes.
 fn begin_segment(
     source: &Source,
     writer: &mut Writer,
     segment_bytes: u64,
     next_seq: SeqNo,
-) -> io::Result<Position> {
+) -> io::Result<bool> {
     let bytes = segments::FIRST_BYTES.min(segment_bytes);
-    let segment = source.prepare(writer.next_segment(), bytes, 0)?;
-    writer.begin(segment, next_seq)
+    let segment = match source.prepare(writer.next_segment(), bytes, 0) {
+        Err(error) if disk::is_full(&error) => return Ok(false),
+        prepared => prepared?,
+    };
+    writer.begin(segment, next_seq).map(|_| true)
 }
 
 /// The last group of every segment; one that never began counts with the one before it.

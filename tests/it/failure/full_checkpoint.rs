@@ -107,6 +107,58 @@ fn a_checkpoint_without_room_fails_nothing_and_is_written_later() {
     }
 }
 
+fn segments(disk: &SimDisk) -> usize {
+    let listed = disk.list("segments").unwrap();
+    listed.iter().filter(|listed| !listed.name.contains("newest")).count()
+}
+
+/// After several crashes in a row an opening writes a checkpoint first thing.
+#[test]
+fn an_opening_that_finds_no_room_for_its_checkpoint_starts_all_the_same() {
+    for background in [Background::Manual, Background::Threads] {
+        let mut disk = SimDisk::new();
+        disk.assume_powersafe("checkpoint.redb");
+        let mut answers = Vec::new();
+        for n in 0..2 {
+            let engine = open_with(disk.clone(), Background::Manual).unwrap();
+            answers.push(committed(engine.commit(large(n))));
+            disk = disk.after_kill();
+        }
+        let expected: Vec<_> = (0..2).map(|n| (n, LARGE)).collect();
+        // Room for a segment or two, and not for the checkpoint.
+        leave(&disk, 200_000);
+        let mut opened = 0;
+        for _ in 0..6 {
+            let engine = open_with(disk.clone(), background).unwrap();
+            assert_eq!(engine.recovery().checkpoint_seq.get(), 0, "there was room for it");
+            assert_eq!(values(&engine), expected);
+            for (n, first) in answers.iter().enumerate() {
+                let again = committed(engine.commit(large(n as u32)));
+                assert!(again.replayed && again.seq == first.seq);
+            }
+            is_no_space(engine.checkpoint());
+            // A crash, or an end without room for the mark.
+            drop(engine);
+            disk = disk.after_kill();
+            opened = segments(&disk);
+        }
+        assert_eq!(opened, 4, "each opening leaves one more");
+        // Writes go on as far as there is room, and all the way when there is more.
+        let engine = open_with(disk.clone(), background).unwrap();
+        let taken = (100..2_000).take_while(|n| engine.commit(small(*n)).is_ok()).count();
+        println!("{taken} more found room");
+        is_no_space(engine.commit(small(5_000)));
+        disk.set_capacity(None);
+        committed(engine.commit(small(5_000)));
+        engine.checkpoint().unwrap();
+        assert_healthy(&engine);
+        engine.close().unwrap();
+        let engine = open(&disk);
+        assert_eq!(engine.len(&PAGES).unwrap(), 2 + taken as u64 + 1);
+        assert!(segments(&disk) < opened, "the log was not trimmed");
+    }
+}
+
 /// Writes until nothing more is taken, and gives back what was acknowledged.
 fn fill_up(engine: &Engine, from: u32) -> Vec<u32> {
     let mut taken = Vec::new();
