@@ -239,14 +239,18 @@ fn check_mode<V: View>(request: &RequestData, view: &V, at: &At) -> Option<Refus
     if !at.writable {
         return Some(Refusal::NotWritable);
     }
-    match (&view.control().mode, &request.verdict) {
-        (_, Verdict::Mode(_)) | (Mode::ReadWrite, _) => {}
-        (Mode::ReadOnly { reason }, _) => {
-            return Some(Refusal::ReadOnly { reason: reason.clone() });
-        }
+    if let Mode::ReadOnly { reason } = &view.control().mode
+        && is_read_only(request, view.control())
+    {
+        return Some(Refusal::ReadOnly { reason: reason.clone() });
     }
     let (key, _) = request.key.as_ref()?;
     check_window(key, view, at).map(Refusal::Limit)
+}
+
+/// Whether the database was set to take no writes, and the request is not to change that: then no entry comes of it.
+pub(crate) fn is_read_only(request: &RequestData, control: &Control) -> bool {
+    matches!(control.mode, Mode::ReadOnly { .. }) && !matches!(request.verdict, Verdict::Mode(_))
 }
 
 fn check_window<V: View>(key: &IdempotencyKey, view: &V, at: &At) -> Option<LimitError> {

@@ -21,7 +21,6 @@ use super::{
     outcome::Answer,
     preread::{Newest, Preread},
     pressure::{Durability, Load, OnDuplicate, Patience, Terms},
-    room,
     sequencer::{About, Parked, Sequencer, Taken},
     slot::{Slot, Woken},
 };
@@ -74,7 +73,6 @@ impl Core {
     /// Sequences a request. Blocks only for room, and for that only a caller with the patience; does no log I/O but for
     /// preparing a segment when none is ready.
     pub(super) fn offer(&self, request: RequestData, terms: Terms) -> Result<Offered, Error> {
-        let bytes = room::entry_bound(&request);
         let buffered = terms.durability == Durability::Buffered;
         if buffered && request.key.is_some() && !self.options.buffered_keys {
             return Err(ShapeError::BufferedKey.into());
@@ -82,7 +80,7 @@ impl Core {
         loop {
             let preread =
                 Preread::load(self, &request).map_err(|error| self.checkpoint_error(error))?;
-            let mut sequencer = match self.room_for(bytes, &terms) {
+            let mut sequencer = match self.room_for(&request, &terms) {
                 Ok(sequencer) => sequencer,
                 // What is remembered is told in every mode.
                 Err(error) if request.key.is_some() => {

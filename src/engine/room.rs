@@ -9,6 +9,7 @@ use super::{
     sequencer::Sequencer,
 };
 use crate::{
+    admission,
     base::{
         Action, RequestData,
         limits::{GROUP_BYTES, UNSYNCED_ENTRIES},
@@ -41,13 +42,14 @@ enum Lack {
 }
 
 impl Core {
-    /// The sequencer, once the queue has room for one more, the group being filled for `bytes` more, and the memtable for
-    /// its rows.
+    /// The sequencer, once the queue has room for one more, the group being filled for its entry, and the memtable for its
+    /// rows.
     pub(super) fn room_for(
         &self,
-        bytes: usize,
+        request: &RequestData,
         terms: &Terms,
     ) -> Result<MutexGuard<'_, Sequencer>, Error> {
+        let bytes = entry_bound(request);
         // How many segments had been prepared when the first was asked for.
         let mut asked = None;
         loop {
@@ -56,7 +58,7 @@ impl Core {
                 return Err(Error::Closed);
             }
             self.check_writable()?;
-            let Some(lack) = self.lack(&sequencer, bytes) else { return Ok(sequencer) };
+            let Some(lack) = self.lack(&sequencer, request, bytes) else { return Ok(sequencer) };
             if terms.expired(&*self.machine.clock) {
                 return Err(Error::DeadlineExceeded);
             }
@@ -89,12 +91,13 @@ impl Core {
         }
     }
 
-    /// What there is no room in, for a request of so many bytes.
-    fn lack(&self, sequencer: &Sequencer, bytes: usize) -> Option<Lack> {
+    /// What there is no room in, for a request whose entry has at most so many bytes.
+    fn lack(&self, sequencer: &Sequencer, request: &RequestData, bytes: usize) -> Option<Lack> {
         if sequencer.queue_full(bytes) {
             return Some(Lack::Group);
         }
-        if sequencer.poison.is_some() {
+        // Nothing will come of it that needs room: what it is told instead comes before a full disk in the order of checks.
+        if sequencer.poison.is_some() || admission::is_read_only(request, &sequencer.fold.control) {
             return None;
         }
         let filling = sequencer.pending.entries > 0;
@@ -121,7 +124,12 @@ impl Core {
         match lack {
             Lack::Group if sequencer.led => {}
             Lack::Group => self.wakes.committer(),
-            Lack::Checkpoint | Lack::Beginning => self.wakes.maintainer(),
+            Lack::Checkpoint | Lack::Beginning => {
+                self.wakes.maintainer();
+                if sequencer.short && matches!(lack, Lack::Checkpoint) {
+                    return Self::no_room_for_checkpoint();
+                }
+            }
             Lack::Segment(room) => {
                 sequencer.wanted.room = room;
                 self.wakes.maintainer();
@@ -282,7 +290,7 @@ fn spare_error(source: io::Error) -> Error {
 }
 
 /// More than any entry that comes of this request takes up in the log.
-pub(super) fn entry_bound(request: &RequestData) -> usize {
+fn entry_bound(request: &RequestData) -> usize {
     const FIXED: usize = 1024;
     const REJECTION: usize = 5 << 10;
     let keyspaces: usize =

@@ -47,6 +47,8 @@ pub(super) struct Sequencer {
     pub frozen: Option<FrozenPoint>,
     /// How many times there was no room on the disk to write it out.
     pub shortages: u64,
+    /// Whether there was none the last time.
+    pub short: bool,
     /// The buffer of the group before, for the next one.
     pub buffer: Vec<u8>,
     /// Whether a segment is to be begun, durably, before any entry gets a number: the one that makes the verdict of the opening
@@ -207,6 +209,7 @@ impl Sequencer {
             freeze_wanted: false,
             frozen: None,
             shortages: 0,
+            short: false,
             buffer: Vec::new(),
             unbegun: false,
             room,
