@@ -27,7 +27,8 @@ use super::{
 use crate::{
     admission::{self, Admitted, At, Decision, Refusal, admit, shape::ShapeError},
     base::{
-        Bytes, Entry, LogTime, Mode, RequestData, SeqNo, StoredRejection, Stub, Verdict, WindowRow,
+        Bytes, Entry, LogTime, Mode, RequestData, SeqNo, Step, StoredRejection, Stub, Verdict,
+        WindowRow,
         canary::canary,
         sync::{MutexGuard, atomic::Ordering},
     },
@@ -151,9 +152,9 @@ impl Core {
             if let Some(error) = undurable(&sequencer, request, &newest) {
                 return Err(error);
             }
-            let about = known.as_ref().map_or(About::State, |known| About::Entry(known.seq()));
-            let undurable = known.as_ref().is_none_or(|known| known.seq() > sequencer.durable);
-            if undurable && !asks && sequencer.queue_full(0) {
+            let about =
+                known.as_ref().map_or(About::State, |known| sequencer.recalled(known.seq()));
+            if !sequencer.is_durable(about) && !asks && sequencer.queue_full(0) {
                 if terms.patience == Patience::Never || terms.expired(&*self.machine.clock) {
                     return Ok(None);
                 }
@@ -250,7 +251,7 @@ impl Core {
             }
             Decision::Remembered(row) => (decided(&row, terms.on_duplicate), About::Entry(row.seq)),
             Decision::Known(known) => {
-                let about = About::Entry(known.seq());
+                let about = sequencer.recalled(known.seq());
                 let horizon = sequencer.fold.control.horizon();
                 (Ok(Answer::Known { known: Some(known), horizon }), about)
             }
@@ -258,9 +259,10 @@ impl Core {
             Decision::Conflict(conflict) => (Ok(Answer::Conflict(conflict)), About::State),
             Decision::Refused(refusal) => {
                 let about = match &refusal {
-                    Refusal::KeyReused { remembered: stub, .. }
-                    | Refusal::AlreadyDecided(stub)
-                    | Refusal::Fenced(stub) => About::Entry(stub.seq),
+                    Refusal::KeyReused { remembered: stub, .. } | Refusal::AlreadyDecided(stub) => {
+                        sequencer.recalled(stub.seq)
+                    }
+                    Refusal::Fenced(stub) => About::Entry(stub.seq),
                     _ => About::State,
                 };
                 (Err(refused(refusal, sequencer)), about)
@@ -277,6 +279,9 @@ impl Core {
         sequencer.fold.apply(&entry, changes, horizon);
         self.forgotten.store(sequencer.fold.control.forgotten.get(), Ordering::Release);
         sequencer.next_seq = SeqNo::new(entry.seq.get() + 1);
+        if entry.steps.iter().any(|step| matches!(step, Step::Demote { .. })) {
+            sequencer.demoted = entry.seq;
+        }
         canary!(ReadsBeforeDurable => self.durable.store(entry.seq.get(), Ordering::Release));
         entry
     }
@@ -431,8 +436,9 @@ fn undurable(sequencer: &Sequencer, request: &RequestData, newest: &Newest<'_>) 
     };
     let seq = known.seq();
     if seq <= in_flight {
-        // Durable, or about to be or not to be: then the reply is parked with the group.
-        None
+        // Durable, or about to be or not to be: then the reply is parked with the group. That it is a stub by now may be said by an
+        // entry that was never written.
+        (sequencer.demoted > in_flight && sequencer.is_stub(seq)).then(|| Core::poisoned(poison))
     } else if seq <= poison.failed {
         Some(Error::Indeterminate { seq })
     } else {
