@@ -261,6 +261,7 @@ fn check_window<V: View>(key: &IdempotencyKey, view: &V, at: &At) -> Option<Limi
         min: 0,
         max: usize::try_from(limit).unwrap_or(usize::MAX),
         hint: "wait until older outcomes are forgotten, or raise the limit",
+        passes: true,
     };
     let control = view.control();
     let of_scope = |control: &Control| {

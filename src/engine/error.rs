@@ -102,7 +102,8 @@ pub enum Error {
     /// The request is not well formed.
     #[error("{0}")]
     Shape(#[source] ShapeError),
-    /// A limit was broken.
+    /// A limit was broken. A quota of what is remembered ([`LimitError::passes`]) is less used in time: then the same request under
+    /// the same key can be tried again.
     #[error("{0}")]
     Limit(#[from] LimitError),
     /// A key, a value, an intent or a result did not encode or decode. When it is the result of a request that was decided
@@ -369,7 +370,8 @@ impl Error {
             Self::KeyReused { .. } | Self::AlreadyDecided { .. } | Self::Indeterminate { .. } => {
                 Retry::Resolve
             }
-            Self::Overloaded { .. }
+            Self::Limit(LimitError { passes: true, .. })
+            | Self::Overloaded { .. }
             | Self::DeadlineExceeded
             | Self::NoSpace { .. }
             | Self::Poisoned { .. }

@@ -296,7 +296,7 @@ fn a_full_window_refuses_new_keys_and_forgets_nothing_early() {
     let taken = keys.iter().take_while(|key| subject.add(key).is_ok()).count();
     assert!((5..15).contains(&taken), "{taken}");
     let error = subject.add(&keys[taken]).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Limit, "{error}");
+    assert_eq!((error.kind(), error.retry()), (ErrorKind::Limit, Retry::SameKey), "{error}");
     assert!(error.to_string().contains("remembered outcomes"), "{error}");
     assert_eq!(subject.engine.fence(&keys[taken]).unwrap_err().kind(), ErrorKind::Limit);
     for key in &keys[..taken] {
@@ -329,7 +329,7 @@ fn a_scope_that_fills_its_share_disturbs_no_other() {
             subject.reopen_as(limited);
         }
         let error = subject.add(&of("greedy", taken)).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Limit, "{error}");
+        assert_eq!((error.kind(), error.retry()), (ErrorKind::Limit, Retry::SameKey), "{error}");
         assert!(error.to_string().contains("for the scope"), "{error}");
         assert!(subject.add(&of("greedy", 0)).unwrap().committed().unwrap().replayed);
         subject.add(&of("modest", usize::from(reopened))).unwrap().committed().unwrap();

@@ -88,7 +88,10 @@ const TABLE: [Row; 10] = [
 fn each_limit_is_what_the_table_says() {
     for (what, make, min, max) in TABLE {
         let hint = "change the request";
-        let refused = |actual| Err(ShapeError::Limit(LimitError { what, actual, min, max, hint }));
+        let refused = |actual| {
+            let passes = false;
+            Err(ShapeError::Limit(LimitError { what, actual, min, max, hint, passes }))
+        };
         if what != "value bytes" {
             assert_eq!(check_request(&make(max)), Ok(()), "{what} at the most");
         }
