@@ -123,7 +123,7 @@ pub(crate) enum Refusal {
     KeyUntimed,
     /// The request's deadline has passed.
     DeadlineExceeded,
-    /// There is no room to remember one more outcome.
+    /// There is no room to remember one more outcome, or no number for one more keyspace.
     Limit(LimitError),
     /// The engine takes no writes.
     NotWritable,
@@ -176,7 +176,7 @@ pub(crate) fn admit<V: View>(request: RequestData, view: &V, at: At) -> Decision
     }
     let keyspaces = match keyspaces::resolve(&request, view) {
         Ok(keyspaces) => keyspaces,
-        Err(mismatch) => return Decision::Refused(Refusal::Keyspace(mismatch)),
+        Err(refusal) => return Decision::Refused(refusal),
     };
     let mut evaluation = Evaluation::new(request, keyspaces, at, view);
     if let Some(refusal) = evaluation.future_version() {

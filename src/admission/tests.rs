@@ -24,6 +24,8 @@ struct State {
     window: BTreeMap<Bytes, Arc<WindowRow>>,
     control: Control,
     applied: u64,
+    /// Numbers of keyspaces that were given out before.
+    numbered: u32,
 }
 
 impl Records for State {
@@ -54,7 +56,7 @@ impl View for State {
 
     fn next_keyspace(&self) -> KeyspaceId {
         let defined = self.records.keys().filter(|(id, _)| *id == KeyspaceId::DIRECTORY).count();
-        KeyspaceId::new(defined as u32 + 1)
+        KeyspaceId::new((self.numbered + defined as u32).saturating_add(1))
     }
 }
 
