@@ -163,10 +163,10 @@ fn numbers_of_keyspaces_run_out_and_are_not_given_out_twice() {
         assert_eq!((limit.what, limit.passes), ("keyspaces ever written to", false));
     }
     // What is there is written to, and what is not can be asked for.
-    state.append(&of("last"));
+    let _entry = state.append(&of("last"));
     let absent = RequestData {
         keyspaces: vec![identity("more")],
         ..request(None).check("x", Expect::Absent)
     };
-    state.append(&absent);
+    let _entry = state.append(&absent);
 }
