@@ -141,18 +141,16 @@ impl Engine {
         let many = recovered.segments > recovery::SEGMENTS_AT_OPEN;
         let core = Arc::new(Core::new(options, machine, recovered));
         let due = core.due(&core.sequencer.lock());
-        if many || due {
-            match core.checkpoint_now() {
-                // It is written when there is room. Until then all that is durable is read, and writes go on as far as they find
-                // room; to refuse would leave a segment behind each time that it is tried.
-                Err(Error::NoSpace { .. }) => {}
-                // There is no engine yet that could be said to take no more writes.
-                Err(Error::Poisoned { reason }) => {
-                    let what = "writing a checkpoint while opening".into();
-                    return Err(Error::Io { what, source: io::Error::other(&*reason) });
-                }
-                written => written?,
+        match core.set_going(many || due) {
+            // That is done when there is room. Until then all that is durable is read, and writes go on as far as they find room; to
+            // refuse would leave a segment behind each time that it is tried.
+            Err(Error::NoSpace { .. }) => {}
+            // There is no engine yet that could be said to take no more writes.
+            Err(Error::Poisoned { reason }) => {
+                let what = "writing a checkpoint or a segment while opening".into();
+                return Err(Error::Io { what, source: io::Error::other(&*reason) });
             }
+            done => done?,
         }
         Ok(Self(Arc::new(Handle::start(core)?)))
     }

@@ -248,6 +248,18 @@ impl Core {
 }
 
 impl Core {
+    /// What is due before anyone is served: a checkpoint, and the segment of this opening where it was put off.
+    pub(super) fn set_going(&self, checkpoint: bool) -> Result<(), Error> {
+        if checkpoint {
+            self.checkpoint_now()?;
+        }
+        if self.sequencer.lock().unbegun {
+            self.ensure_spare(0)?;
+            self.begin_log()?;
+        }
+        Ok(())
+    }
+
     /// Begins the segment of this opening, if it was put off and is prepared; false when nothing was to be done. Blocks for one
     /// durable write. A failure is final, as of any write to the log.
     pub(super) fn begin_log(&self) -> Result<bool, Error> {

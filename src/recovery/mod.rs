@@ -372,8 +372,8 @@ fn apply(
     let Plan { directory, fold, reader, segments, mut report, .. } = plan;
     let uuid = directory.identity.uuid;
     let begins = after_crash && !canary!(VerdictNotDurable);
-    // With many segments already, and nothing cut, this opening leaves one more only when it writes: so they don't add up while
-    // there is no room for the checkpoint that would make them void.
+    // With many segments already, and nothing cut, that comes after a checkpoint: so they don't add up while there is no room for
+    // the one that would make them void.
     let few = segments.len() <= SEGMENTS_AT_OPEN || report.torn_tail.is_some();
     let at_once = begins && few;
     let source = Source { disk: disk.clone(), entropy: machine.entropy.clone(), uuid };
