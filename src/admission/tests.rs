@@ -7,8 +7,13 @@ mod order;
 
 use super::*;
 use crate::{
-    base::{IdempotencyKey, KeyspaceDefinition, Read},
+    admission::{evaluation::decode_number, window::differs},
+    base::{
+        Action, Expect, Fingerprint, IdempotencyKey, KeyspaceDefinition, KeyspaceIdentity,
+        Operation, Read, StoredOutcome,
+    },
     format::keyspace,
+    state::draft::Draft,
 };
 use std::collections::BTreeMap;
 

@@ -179,6 +179,8 @@ fn with_steps(forge: impl FnOnce(&mut Control)) -> Result<(), CheckpointError> {
     model.verify(&checkpoint).map(drop)
 }
 
+type Forgery<'a> = (&'a str, &'a dyn Fn(&mut Control));
+
 /// With right checksums: nobody but a forger does that.
 #[test]
 fn a_control_row_that_says_otherwise_than_its_rows_is_damage() {
@@ -186,7 +188,7 @@ fn a_control_row_that_says_otherwise_than_its_rows_is_damage() {
     let later = |time: &mut LogTime| *time = time.plus(1);
     let earlier = |time: &mut LogTime| *time = LogTime::new(time.get() - 1);
     let next = |seq: &mut SeqNo| *seq = SeqNo::new(seq.get() + 1);
-    let forgeries: [(&str, &dyn Fn(&mut Control)); 15] = [
+    let forgeries: [Forgery<'_>; 15] = [
         ("bytes of a closed generation", &|c| c.generations[0].bytes += 1),
         ("bytes of the open one", &|c| c.generations[1].bytes = 0),
         ("stubs of a closed generation", &|c| c.generations[0].stubs ^= 1),
