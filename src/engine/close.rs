@@ -6,6 +6,7 @@ use super::{
     core::Core,
     error::Error,
     reentrancy,
+    spare::SHORT_SEGMENT_BYTES,
 };
 use crate::{
     base::sync::{
@@ -224,14 +225,21 @@ impl Core {
     }
 
     fn leave_mark(&self) -> io::Result<CloseMark> {
-        if let Some(spare) = self.sequencer.lock().spare.take() {
+        let mut writer = self.writer.lock();
+        let (spare, number, next_seq, unbegun) = {
+            let mut sequencer = self.sequencer.lock();
+            let number = sequencer.next_segment.0;
+            (sequencer.spare.take(), number, sequencer.next_seq, sequencer.unbegun)
+        };
+        if unbegun {
+            // Else the mark would say that the log can be gone on with, with the numbers that the crash may have taken.
+            let prepared =
+                spare.map_or_else(|| self.source.prepare(number, SHORT_SEGMENT_BYTES, 0), Ok)?;
+            let head = writer.begin(prepared, next_seq)?;
+            self.sequencer.lock().head = head;
+        } else if let Some(spare) = spare {
             self.machine.disk.remove(&names::spare(spare.number()))?;
         }
-        if self.sequencer.lock().unbegun {
-            // The mark would say that the log can be gone on with, with the numbers that the crash may have taken.
-            return Ok(CloseMark::Missing);
-        }
-        let mut writer = self.writer.lock();
         let kept = writer.is_marked_clean();
         writer.mark_clean(self.source.uuid)?;
         Ok(if kept { CloseMark::Kept } else { CloseMark::Left })

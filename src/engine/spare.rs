@@ -85,7 +85,7 @@ impl Core {
 }
 
 /// The length of a segment where there is no room for the one that is due.
-const SHORT_SEGMENT_BYTES: u64 = 64 << 10;
+pub(super) const SHORT_SEGMENT_BYTES: u64 = 64 << 10;
 
 /// A failure that is told once more.
 pub(super) fn again((kind, text): &(io::ErrorKind, String)) -> io::Error {

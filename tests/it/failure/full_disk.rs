@@ -7,6 +7,11 @@ fn leave(disk: &SimDisk, bytes: u64) {
     disk.set_capacity(Some(disk.used_bytes() + bytes));
 }
 
+/// The next entry has this number.
+fn assert_healthy_from(engine: &Engine, seq: u64) {
+    assert_eq!(committed(engine.commit(add("next"))).seq.get(), seq);
+}
+
 fn page(n: u32) -> Request {
     Request::new(key(&format!("page {n}"))).put(&PAGES, &(n % 8), &vec![7; 3_000], Expect::Any)
 }
@@ -93,7 +98,7 @@ fn a_creation_without_room_says_so_and_an_opening_without_room_reads() {
         assert_eq!((error.kind(), error.retry()), (ErrorKind::NoSpace, Retry::SameKey), "{error}");
         assert_eq!(engine.durable_seq(), engine.recovery().applied_seq);
         // To say that the log ended well would give the numbers out again that a crash may have taken.
-        assert_eq!(engine.close().unwrap().mark, steadfast::CloseMark::Missing);
+        assert_eq!(engine.close().unwrap_err().kind(), ErrorKind::NoSpace);
         opened.push(disk.list("segments").unwrap());
     }
     assert!(opened.iter().all(|names| *names == opened[0]), "{opened:?}");
@@ -110,8 +115,14 @@ fn a_creation_without_room_says_so_and_an_opening_without_room_reads() {
         let engine = open(&disk.after_power_cut(&Choice::None));
         assert!(committed(engine.commit(page(3))).replayed);
     }
-    disk.set_capacity(None);
+    // With room by then, one that wrote nothing closes as any other does, beyond those numbers.
     let engine = open(&disk);
+    let last = engine.recovery().applied_seq.get();
+    disk.set_capacity(None);
+    assert_eq!(engine.close().unwrap().mark, steadfast::CloseMark::Left);
+    let engine = open(&disk);
+    assert_eq!(engine.recovery().verdict, steadfast::Verdict::Clean);
+    assert_healthy_from(&engine, last + (1 << 20));
     assert_eq!(engine.len(&PAGES).unwrap(), 2);
     assert!(committed(engine.commit(page(1))).replayed);
     assert!(committed(engine.commit(page(2))).replayed);
