@@ -7,8 +7,13 @@ mod order;
 
 use super::*;
 use crate::{
-    base::{IdempotencyKey, KeyspaceDefinition, Read},
+    admission::{evaluation::decode_number, window::differs},
+    base::{
+        Action, Expect, Fingerprint, IdempotencyKey, KeyspaceDefinition, KeyspaceIdentity,
+        Operation, Read, StoredOutcome,
+    },
     format::keyspace,
+    state::draft::Draft,
 };
 use std::collections::BTreeMap;
 
@@ -24,6 +29,8 @@ struct State {
     window: BTreeMap<Bytes, Arc<WindowRow>>,
     control: Control,
     applied: u64,
+    /// Numbers of keyspaces that were given out before.
+    numbered: u32,
 }
 
 impl Records for State {
@@ -54,7 +61,7 @@ impl View for State {
 
     fn next_keyspace(&self) -> KeyspaceId {
         let defined = self.records.keys().filter(|(id, _)| *id == KeyspaceId::DIRECTORY).count();
-        KeyspaceId::new(defined as u32 + 1)
+        KeyspaceId::new((self.numbered + defined as u32).saturating_add(1))
     }
 }
 

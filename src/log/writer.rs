@@ -154,8 +154,12 @@ impl Writer {
 
     /// Begins a segment with nothing but its `Link`, so that the verdict on the segment before is durable.
     pub(crate) fn begin(&mut self, next: Segment, next_seq: SeqNo) -> io::Result<Position> {
+        // Unset only when all went well.
+        self.failed = true;
         let link = self.link(Some(next), next_seq)?;
-        self.write(DATA, &link)
+        let position = self.write(DATA, &link)?;
+        self.failed = false;
+        Ok(position)
     }
 
     /// Leaves the marker that says where the log ended. Nothing may be appended afterwards.

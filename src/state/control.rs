@@ -101,6 +101,32 @@ impl Control {
         open.number == 0 && *self == as_made
     }
 
+    /// Whether eras and generations follow each other in number, entries and time, up to the last entry, as steps leave them.
+    pub(crate) fn is_in_order(&self, applied: SeqNo, time: LogTime) -> bool {
+        let eras = self.eras.iter().map(|era| {
+            ((era.number, era.last_generation), era.first_time, (era.last, era.last_time))
+        });
+        let (open, closed) = self.generations.split_last().expect("one is always open");
+        let filled = closed.iter().chain(Some(open).filter(|open| open.rows > 0));
+        let filled = filled.map(|generation| {
+            let Generation { number, first_time, last, last_time, .. } = *generation;
+            ((number, number), first_time, (last, last_time))
+        });
+        let mut numbered = None;
+        let mut before = (self.forgotten, self.forgotten_time);
+        for ((number, last_number), first_time, last) in eras.chain(filled) {
+            let follows = numbered.is_none_or(|last: u32| last.checked_add(1) == Some(number));
+            let grows = before.0 < last.0 && before.1 < first_time && first_time <= last.1;
+            if !follows || last_number < number || !grows {
+                return false;
+            }
+            (numbered, before) = (Some(last_number), last);
+        }
+        let opens =
+            open.rows > 0 || numbered.is_none_or(|last| last.checked_add(1) == Some(open.number));
+        opens && before.0 <= applied && before.1 <= time
+    }
+
     /// The generation that rows join.
     pub(crate) fn open(&self) -> &Generation {
         self.generations.last().expect("one is always open")

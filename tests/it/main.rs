@@ -5,6 +5,7 @@ mod bad_input;
 mod basics;
 mod buffered;
 mod canaries;
+mod clock;
 mod crash;
 mod damage;
 mod directories;
