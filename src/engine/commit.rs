@@ -79,6 +79,9 @@ impl Core {
         if buffered && request.key.is_some() && !self.options.buffered_keys {
             return Err(ShapeError::BufferedKey.into());
         }
+        if buffered {
+            self.begin()?;
+        }
         loop {
             let preread =
                 Preread::load(self, &request).map_err(|error| self.checkpoint_error(error))?;

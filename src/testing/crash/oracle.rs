@@ -2,7 +2,7 @@
 
 use super::{
     super::{
-        laws::{self, Breach, Law, commit},
+        laws::{self, Breach, Law, Unknown, commit},
         model::{Action, Model, Operation, Order},
     },
     step::Step,
@@ -203,9 +203,10 @@ pub(super) fn few(disk: &SimDisk, salt: u64) -> Vec<Choice> {
 }
 
 /// Repeats every order that is remembered, and those that may be.
-fn retry(model: &mut Model, engine: &Engine, unknown: &[(Order, SeqNo)]) -> Result<(), Problem> {
+fn retry(model: &mut Model, engine: &Engine, unknown: &[Unknown]) -> Result<(), Problem> {
     let remembered: Vec<Order> = model.remembered().cloned().collect();
-    let unknown = || unknown.iter().map(|(order, _)| order).filter(|order| order.name.is_some());
+    let orders = || unknown.iter().filter_map(|unknown| unknown.deed.order());
+    let unknown = || orders().filter(|order| order.name.is_some());
     // The unknown ones twice, so that what is carried out only now is repeated as well.
     for order in remembered.iter().chain(unknown()).chain(unknown()) {
         commit(model, engine, order)?;

@@ -2,8 +2,8 @@
 
 use super::{
     super::{
-        laws::{self, Law},
-        model::Order,
+        laws::{self, Law, Unknown},
+        model::{At, Order},
     },
     oracle::Problem,
     step::Step,
@@ -168,7 +168,8 @@ impl Session {
             }
             Err(error) => {
                 if let Error::Indeterminate { seq } = error {
-                    self.world.unknown.push((order, seq));
+                    let at = At { seq, time: None };
+                    self.world.unknown.push(Unknown { deed: order.into(), at });
                 }
                 self.power_off(&error)
             }
