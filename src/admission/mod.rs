@@ -158,7 +158,7 @@ pub(crate) fn admit<V: View>(request: RequestData, view: &V, at: At) -> Decision
     if let Some((key, fingerprint)) = &request.key
         && !canary!(RetryRunsAgain)
     {
-        if let Some(remembered) = view.window(key) {
+        if let Some(remembered) = view.window(key).filter(|known| !overlooked(known)) {
             return match request.verdict {
                 Verdict::Fence => Decision::Known(remembered),
                 _ => recall(remembered, fingerprint),
@@ -168,7 +168,7 @@ pub(crate) fn admit<V: View>(request: RequestData, view: &V, at: At) -> Decision
             return Decision::Refused(refusal);
         }
     }
-    if at.late {
+    if at.late && !canary!(LateCarriedOut) {
         return Decision::Refused(Refusal::DeadlineExceeded);
     }
     if let Some(refusal) = check_mode(&request, view, &at) {
@@ -198,6 +198,15 @@ pub(crate) fn admit<V: View>(request: RequestData, view: &V, at: At) -> Decision
     }
 }
 
+/// Whether a planted bug does as if this were not there.
+fn overlooked(known: &Remembered) -> bool {
+    match known {
+        Remembered::Stub(_) if canary!(StubRunsAgain) => true,
+        known if canary!(FenceIgnored) => known.stub().class == OutcomeClass::Fenced,
+        _ => false,
+    }
+}
+
 /// What becomes of a request whose key was decided before: the fingerprint first, then the outcome.
 pub(crate) fn recall(remembered: Remembered, asked: &Fingerprint) -> Decision {
     let stub = remembered.stub();
@@ -220,6 +229,7 @@ pub(crate) fn recall(remembered: Remembered, asked: &Fingerprint) -> Decision {
 /// Whether a key under which nothing is remembered may be new: for one that says when it was made, that is after all that
 /// was forgotten, and not in the future.
 fn check_age(key: &IdempotencyKey, control: &Control, at: &At) -> Option<Refusal> {
+    canary!(ExpiredAccepted => return None);
     let Some(made) = key.made_at() else {
         return at.policy.time_ordered.then_some(Refusal::KeyUntimed);
     };
@@ -241,6 +251,7 @@ fn check_mode<V: View>(request: &RequestData, view: &V, at: &At) -> Option<Refus
     }
     match (&view.control().mode, &request.verdict) {
         (_, Verdict::Mode(_)) | (Mode::ReadWrite, _) => {}
+        _ if canary!(ModeIgnored) => {}
         (Mode::ReadOnly { reason }, _) => {
             return Some(Refusal::ReadOnly { reason: reason.clone() });
         }

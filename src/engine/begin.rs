@@ -2,12 +2,13 @@
 //! would give the very numbers to others that a crash takes.
 
 use super::{core::Core, error::Error};
-use crate::base::sync::atomic::Ordering;
+use crate::base::{canary::canary, sync::atomic::Ordering};
 
 impl Core {
     /// Sees to it that after a crash no number is given again that is shown from now on. Syncs, once in the life of an engine;
     /// false when it takes no more writes, so that there is nothing to show.
     pub(super) fn begin(&self) -> Result<bool, Error> {
+        canary!(ShownBeforeUnmarked => return Ok(true));
         if self.begun.load(Ordering::Acquire) {
             return Ok(true);
         }

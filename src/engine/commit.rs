@@ -103,6 +103,7 @@ impl Core {
                 return Err(Error::DeadlineExceeded);
             }
             if buffered {
+                canary!(BufferedShown => self.durable.store(sequencer.fold.applied.get(), Ordering::Release));
                 self.write_later(&sequencer);
                 return Ok(Offered::Answered(reply));
             }

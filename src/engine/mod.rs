@@ -44,7 +44,7 @@ pub use window::WindowStatus;
 
 use self::core::Core;
 use crate::{
-    base::{IdempotencyKey, Never, SeqNo},
+    base::{IdempotencyKey, Never, SeqNo, canary::canary},
     codec::{AsKey, CodecError, Key, Keyspace, encode_key},
     recovery::{self, Machine, OpenError, RecoveryReport, Settings},
 };
@@ -382,6 +382,7 @@ impl Engine {
     pub fn sync(&self) -> Result<SeqNo, Error> {
         self.check_open()?;
         self.enter("sync")?;
+        canary!(SyncTooEarly => return Ok(self.core().sequencer.lock().fold.applied));
         self.core().settle()?;
         Ok(self.durable_seq())
     }

@@ -20,7 +20,7 @@ pub use records::Held;
 pub(super) use records::{change, judge, records, records_of};
 
 use super::laws::{Breach, Law};
-use crate::{LogTime, Mode, Outcome, SeqNo, limits::KEY_AHEAD_NANOS};
+use crate::{LogTime, Mode, Outcome, SeqNo, base::limits::KEY_AHEAD_NANOS};
 use memory::{Memory, Row};
 use std::collections::BTreeMap;
 

@@ -3,14 +3,14 @@
 use super::{
     super::{
         laws::{self, Breach, Law, Unknown, commit},
-        model::{Action, Model, Operation, Order},
+        model::{Action, At, Deed, Model, Operation, Order},
     },
     step::Step,
     summary::Summary,
     world::{Machine, World, cut},
 };
 use crate::{
-    Engine, Error, Expect, RecoveryReport, SeqNo, Verdict,
+    Engine, Error, Expect, Mode, RecoveryReport, SeqNo, Verdict,
     disk::{Choice, SimDisk},
 };
 use std::collections::HashSet;
@@ -83,6 +83,7 @@ impl Oracle {
         let first = machine(world.disk.snapshot(), 0);
         let engine = self.open(&first)?;
         let mut model = laws::prefix(&world.model, &world.unknown, &engine)?;
+        model.compare_statuses(&engine, model.names())?;
         let report = engine.recovery().clone();
         let left = if image & 1 == 0 {
             first.disk.after_power_cut(&Choice::None)
@@ -117,6 +118,12 @@ impl Oracle {
     fn go_on(&self, world: &World, model: &mut Model, engine: &Engine) -> Result<(), Problem> {
         retry(model, engine, &world.unknown)?;
         model.compare(engine)?;
+        if *model.mode() != Mode::ReadWrite {
+            let seq = engine.set_mode(Mode::ReadWrite);
+            let seq = seq.map_err(|error| Problem::new(Law::Healing, format!("{error}")))?;
+            let mode = Deed::Mode(Mode::ReadWrite);
+            model.carry_out_deed(&mode, At { seq, time: None });
+        }
         // Names that no run reaches.
         let names = 1 << 40;
         for (name, step) in (names..).zip([Step::Put, Step::CasHit, Step::Delete, Step::Batch]) {

@@ -1,6 +1,10 @@
 //! What is asked of the engine, as plain data.
 
-use crate::{Durability, Expect, IdempotencyKey, Keyspace, LogTime, Mode, OnDuplicate, Request};
+use super::due::Answer;
+use crate::{
+    Durability, Engine, Error, Expect, IdempotencyKey, Keyspace, LogTime, Mode, OnDuplicate,
+    Request,
+};
 use std::time::Duration;
 
 /// Where the records of the model live, but for those from [`OTHERS_FROM`] on.
@@ -96,6 +100,20 @@ impl Deed {
         match self {
             Self::Order(order) => Some(order),
             Self::Fence(_) | Self::Mode(_) => None,
+        }
+    }
+}
+
+impl Deed {
+    /// Asks an engine for it, and waits for the answer.
+    ///
+    /// # Errors
+    /// Those of the engine.
+    pub fn call(&self, engine: &Engine, terms: Terms) -> Result<Answer, Error> {
+        match self {
+            Self::Order(order) => engine.commit(order.request_on(terms)).map(Answer::Outcome),
+            Self::Fence(name) => engine.fence(&key_of(*name)).map(Answer::Status),
+            Self::Mode(mode) => engine.set_mode(mode.clone()).map(Answer::Entry),
         }
     }
 }

@@ -272,12 +272,8 @@ fn logged_all_the_same(asked: &Asked) -> Breach {
 /// Makes the call.
 fn call(engine: &Engine, deed: &Deed, terms: Terms, way: Way) -> Given {
     match (deed, way) {
-        (Deed::Order(order), Way::Request) => {
-            engine.commit(order.request_on(terms)).map(Answer::Outcome)
-        }
         (Deed::Order(order), Way::Update) => update(engine, order).map(Answer::Outcome),
-        (Deed::Fence(name), _) => engine.fence(&key_of(*name)).map(Answer::Status),
-        (Deed::Mode(mode), _) => engine.set_mode(mode.clone()).map(Answer::Entry),
+        _ => deed.call(engine, terms),
     }
 }
 
