@@ -22,8 +22,8 @@ pub(crate) use window::recall;
 
 use crate::{
     base::{
-        Bytes, Control, Entry, IdempotencyKey, KeyspaceId, LimitError, LogTime, Mode, Remembered,
-        RequestData, Row, SeqNo, StoredRejection, Stub, Verdict, Version, WindowRow,
+        Bytes, Control, Entry, IdempotencyKey, KeyspaceId, LimitError, LogTime, Mode, OutcomeClass,
+        Remembered, RequestData, Row, SeqNo, StoredRejection, Stub, Verdict, Version, WindowRow,
         canary::canary,
     },
     state::{
@@ -162,7 +162,7 @@ pub(crate) fn admit<V: View>(request: RequestData, view: &V, at: At) -> Decision
     if let Some((key, fingerprint)) = &request.key
         && !canary!(RetryRunsAgain)
     {
-        if let Some(remembered) = view.window(key) {
+        if let Some(remembered) = view.window(key).filter(|known| !overlooked(known)) {
             return match request.verdict {
                 Verdict::Fence => Decision::Known(remembered),
                 _ => recall(remembered, fingerprint),
@@ -172,7 +172,7 @@ pub(crate) fn admit<V: View>(request: RequestData, view: &V, at: At) -> Decision
             return Decision::Refused(refusal);
         }
     }
-    if at.late {
+    if at.late && !canary!(LateCarriedOut) {
         return Decision::Refused(Refusal::DeadlineExceeded);
     }
     if let Some(refusal) = check_mode(&request, view, &at) {
@@ -202,6 +202,15 @@ pub(crate) fn admit<V: View>(request: RequestData, view: &V, at: At) -> Decision
     }
 }
 
+/// Whether a planted bug does as if this were not there.
+fn overlooked(known: &Remembered) -> bool {
+    match known {
+        Remembered::Stub(_) if canary!(StubRunsAgain) => true,
+        known if canary!(FenceIgnored) => known.stub().class == OutcomeClass::Fenced,
+        _ => false,
+    }
+}
+
 /// Whether the engine takes this write, and what it would have to remember of it.
 fn check_mode<V: View>(request: &RequestData, view: &V, at: &At) -> Option<Refusal> {
     if !at.writable {
@@ -209,6 +218,7 @@ fn check_mode<V: View>(request: &RequestData, view: &V, at: &At) -> Option<Refus
     }
     if let Mode::ReadOnly { reason } = &view.control().mode
         && is_read_only(request, view.control())
+        && !canary!(ModeIgnored)
     {
         return Some(Refusal::ReadOnly { reason: reason.clone() });
     }

@@ -28,6 +28,7 @@ pub(crate) fn recall(remembered: Remembered, asked: &Fingerprint) -> Decision {
 /// Whether a key under which nothing is remembered may be new: for one that says when it was made, that is after all that
 /// was forgotten, and not in the future.
 pub(super) fn check_age(key: &IdempotencyKey, control: &Control, at: &At) -> Option<Refusal> {
+    canary!(ExpiredAccepted => return None);
     let Some(made) = key.made_at() else {
         return at.policy.time_ordered.then_some(Refusal::KeyUntimed);
     };

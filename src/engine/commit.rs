@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     admission::shape::ShapeError,
-    base::{RequestData, sync::MutexGuard},
+    base::{RequestData, canary::canary, sync::MutexGuard},
 };
 use std::sync::Arc;
 
@@ -71,6 +71,9 @@ impl Core {
         if buffered && request.key.is_some() && !self.options.buffered_keys {
             return Err(ShapeError::BufferedKey.into());
         }
+        if buffered {
+            self.begin()?;
+        }
         loop {
             let preread =
                 Preread::load(self, &request).map_err(|error| self.checkpoint_error(error))?;
@@ -92,6 +95,7 @@ impl Core {
                 return Err(Error::DeadlineExceeded);
             }
             if buffered {
+                canary!(BufferedShown => self.durable.store(sequencer.fold.applied.get(), crate::base::sync::atomic::Ordering::Release));
                 self.write_later(&sequencer);
                 return Ok(Offered::Answered(reply));
             }

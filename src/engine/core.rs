@@ -61,6 +61,8 @@ pub(super) struct Core {
     pub in_vain: AtomicU64,
     pub wakes: super::background::Wakes,
     pub stopped: AtomicBool,
+    /// Whether the mark of a clean end is known to be gone.
+    pub begun: AtomicBool,
     pub lock: Mutex<Option<Box<dyn Lock>>>,
 }
 
@@ -120,6 +122,7 @@ impl Core {
             in_vain: AtomicU64::new(0),
             wakes: super::background::Wakes::default(),
             stopped: AtomicBool::new(false),
+            begun: AtomicBool::new(false),
             lock: Mutex::new(Some(lock).filter(|_| !canary!(LockLetGo))),
         }
     }

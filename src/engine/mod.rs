@@ -1,6 +1,7 @@
 //! The engine: the only module that knows the order in which everything happens. That order is in [`commit`].
 
 mod background;
+mod begin;
 mod builder;
 mod close;
 mod close_report;

@@ -64,10 +64,15 @@ impl Engine {
         Snapshot::new(self.0.core.clone())
     }
 
-    /// The state as it is now, what is not durable yet included: a power cut can take what this shows. Otherwise as
-    /// [`snapshot`](Self::snapshot).
+    /// The state as it is now, what is not durable yet included: a power cut can take what this shows. The first time after an
+    /// opening this can sync a name in the directory; where that fails, it is a [`snapshot`](Self::snapshot). Otherwise as
+    /// that.
     #[must_use]
     pub fn snapshot_applied(&self) -> Snapshot {
+        // Without that, what a crash takes of it could come back as something else, of the same version.
+        if self.core().begin().is_err() {
+            return self.snapshot();
+        }
         Snapshot::applied(self.0.core.clone())
     }
 

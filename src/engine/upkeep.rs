@@ -1,7 +1,7 @@
 //! What callers may ask to be done that is otherwise done by itself.
 
 use super::{Engine, Error};
-use crate::base::SeqNo;
+use crate::base::{SeqNo, canary::canary};
 
 impl Engine {
     /// Blocks until everything that was handed in before this call is durable, what is buffered included. Gives the last
@@ -12,6 +12,7 @@ impl Engine {
     pub fn sync(&self) -> Result<SeqNo, Error> {
         self.check_open()?;
         self.enter("sync")?;
+        canary!(SyncTooEarly => return Ok(self.core().sequencer.lock().fold.applied));
         self.core().settle()?;
         Ok(self.durable_seq())
     }

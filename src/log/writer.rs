@@ -229,7 +229,8 @@ impl Writer {
         Ok(group)
     }
 
-    fn unmark_clean(&mut self) -> io::Result<()> {
+    /// Removes the mark of a clean end, if it is there: numbers are given from now on that the next opening must not give again.
+    pub(crate) fn unmark_clean(&mut self) -> io::Result<()> {
         canary!(CleanMarkKept => return Ok(()));
         if std::mem::take(&mut self.marked_clean) {
             self.disk.remove(names::CLEAN)?;

@@ -9,6 +9,7 @@
 use super::digest::{RowHasher, StateDigest};
 use crate::base::{
     Control, Era, Generation, IdempotencyKey, LogTime, Remembered, SeqNo, Step, WindowRow,
+    canary::canary,
 };
 use std::sync::Arc;
 
@@ -226,6 +227,11 @@ impl Control {
 
     /// The steps that are due at `now`, in order; not all of them if there are very many.
     pub(crate) fn steps_due(&self, retention: Retention, now: LogTime) -> Vec<Step> {
+        let part = |time: u64, early: bool| if early { time / 2 } else { time };
+        let retention = Retention {
+            whole: part(retention.whole, canary!(DemotedEarly)),
+            stubs: part(retention.stubs, canary!(ForgottenEarly)),
+        };
         let mut steps = Vec::new();
         // Most entries take none.
         if self.due(retention) > now {
