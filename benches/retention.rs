@@ -26,7 +26,7 @@ fn main() -> Result<(), Failure> {
     let off = engine(dirs[0].path(), [Duration::MAX; 2])?;
     let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
     let on = engine(dirs[1].path(), [minutes(20), minutes(60)])?;
-    for (threads, each) in [(1, sized(40_000, 8)), (64, sized(3_000, 2))] {
+    for (threads, each) in [(64, sized(2_000, 2)), (1, sized(10_000, 8))] {
         compare(threads, each, &off, &on)?;
     }
     for (what, engine) in [("off", off.store()), ("on", on.store())] {

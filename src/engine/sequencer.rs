@@ -221,11 +221,19 @@ impl Sequencer {
         numbers < u64::MAX - RESERVE && self.fold.time.get() < u64::MAX - 1
     }
 
+    /// Whether a reply waits for nothing: all it saw is durable.
+    pub(super) fn tells_at_once(&self, about: About) -> bool {
+        canary!(RefusalBeforeDurable => if about == About::State { return true });
+        match about {
+            About::Entry(seq) if seq <= self.durable => true,
+            _ => self.pending.entries == 0 && self.in_flight.is_none(),
+        }
+    }
+
     /// Parks a reply with the group after which all it saw is durable; gives it back when that is so already. What it tells
     /// of a durable entry is so for ever.
     pub(super) fn park(&mut self, parked: Parked, load: Load) -> Option<Parked> {
-        canary!(RefusalBeforeDurable => if parked.about == About::State { return Some(parked) });
-        if matches!(parked.about, About::Entry(seq) if seq <= self.durable) {
+        if self.tells_at_once(parked.about) {
             return Some(parked);
         }
         if self.pending.entries > 0 {
