@@ -253,11 +253,16 @@ impl Sequencer {
         matches!(self.fold.control.place(seq), Place::Era(_))
     }
 
+    /// Whether a reply waits for nothing: all it saw is durable.
+    pub(super) fn tells_at_once(&self, about: About) -> bool {
+        canary!(RefusalBeforeDurable => if about == About::State { return true });
+        self.is_durable(about) || (self.pending.entries == 0 && self.in_flight.is_none())
+    }
+
     /// Parks a reply with the group after which all it saw is durable; gives it back when that is so already. What it tells
     /// of a durable entry is so for ever.
     pub(super) fn park(&mut self, parked: Parked, load: Load) -> Option<Parked> {
-        canary!(RefusalBeforeDurable => if parked.about == About::State { return Some(parked) });
-        if self.is_durable(parked.about) {
+        if self.tells_at_once(parked.about) {
             return Some(parked);
         }
         if self.pending.entries > 0 {

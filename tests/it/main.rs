@@ -10,6 +10,7 @@ mod crash;
 mod damage;
 mod directories;
 mod discreet;
+mod duplicates;
 mod ending;
 mod ends;
 mod failure;
