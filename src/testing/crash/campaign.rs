@@ -82,8 +82,8 @@ impl Campaign {
             let to = all.len();
             for shorter in from..to {
                 for step in Step::ALL {
-                    let several = all[shorter].iter().chain([&step]);
-                    if depth > 0 && several.into_iter().any(|step| step.is_long()) {
+                    let long = all[shorter].iter().chain([&step]).any(|step| step.is_long());
+                    if depth > 0 && long {
                         continue;
                     }
                     let mut longer = all[shorter].clone();
