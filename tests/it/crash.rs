@@ -54,7 +54,9 @@ fn every_crash_of_every_two_steps() {
     let began = Instant::now();
     let (summary, failures) = campaign(Start::Closed, 2).run();
     assert_passed("two steps", (summary, failures), began);
-    assert_eq!(summary.sequences as usize, 1 + Step::ALL.len() * (1 + Step::ALL.len()));
+    // Three steps are sequences of their own.
+    let short = Step::ALL.len() - 3;
+    assert_eq!(summary.sequences as usize, 1 + Step::ALL.len() + short * short);
     assert!(summary.torn_tails > 0, "no torn tail was ever seen");
 }
 

@@ -20,7 +20,7 @@ use steadfast::testing::{
 
 /// How many seeds: more of them with `STEADFAST_SEEDS=100000 cargo test --release --test it swarm`.
 fn seeds() -> u64 {
-    std::env::var("STEADFAST_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(1_200)
+    std::env::var("STEADFAST_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(900)
 }
 
 /// Runs seeds on two threads, until some have failed.

@@ -78,10 +78,14 @@ impl Campaign {
     pub(super) fn sequences(&self) -> Vec<Vec<Step>> {
         let mut all = vec![self.first.clone()];
         let mut from = 0;
-        for _ in 0..self.longest {
+        for depth in 0..self.longest {
             let to = all.len();
             for shorter in from..to {
                 for step in Step::ALL {
+                    let long = all[shorter].iter().chain([&step]).any(|step| step.is_long());
+                    if depth > 0 && long {
+                        continue;
+                    }
                     let mut longer = all[shorter].clone();
                     longer.push(step);
                     all.push(longer);

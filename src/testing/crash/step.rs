@@ -64,6 +64,11 @@ impl Step {
         Self::Buffered,
     ];
 
+    /// Whether it is several calls, and so a sequence of its own.
+    pub(super) const fn is_long(self) -> bool {
+        matches!(self, Self::Fence | Self::Rest | Self::Buffered)
+    }
+
     /// What else than plain orders a step hands in, one after the other, the first under the idempotency key `name`.
     pub(super) fn deeds(self, name: u64) -> Vec<(Deed, Terms)> {
         let put = |name, key| {
