@@ -9,7 +9,7 @@ use super::{
     step::Step,
     world::{Machine, World, cut},
 };
-use crate::{Engine, Error, Outcome, Ticket};
+use crate::{Engine, Error, Mode, Outcome, Ticket};
 use std::{
     pin::Pin,
     task::{Context, Waker},
@@ -84,6 +84,12 @@ impl Session {
 
     /// Takes steps; false when the power is off.
     fn take(&mut self, steps: &[Step]) -> Result<bool, Problem> {
+        let rests = matches!(self.world.model.mode(), Mode::ReadOnly { .. });
+        // The run before was cut off while the database rested.
+        let wake = (Deed::Mode(Mode::ReadWrite), Terms::default());
+        if rests && !steps.is_empty() && !self.deeds(vec![wake])? {
+            return Ok(false);
+        }
         for step in steps {
             if !self.step(*step)? {
                 return Ok(false);
