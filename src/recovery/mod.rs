@@ -441,23 +441,4 @@ impl<'a> Watch<'a> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::lowest_needed;
-
-    #[test]
-    fn the_log_begins_where_the_last_run_of_segments_does_and_not_before_it_is_needed() {
-        for (named, trim, expected) in [
-            (&[][..], 4, 4),
-            (&[1, 2, 3], 1, 1),
-            (&[3, 4, 5], 4, 4),
-            // What a power cut left of those below.
-            (&[2, 4, 5], 4, 4),
-            // One is missing that is needed: the scan says so of the one after it.
-            (&[2, 3, 5, 6], 2, 5),
-            (&[2, 3, 5, 6], 6, 6),
-            (&[5, 6], 9, 9),
-        ] {
-            assert_eq!(lowest_needed(named, trim), expected, "{named:?}, trimmed below {trim}");
-        }
-    }
-}
+mod tests;

@@ -137,6 +137,34 @@ fn for_ever_is_for_ever() {
     let stubs = Retention { whole: 800, stubs: u64::MAX };
     let steps = pair.control.steps_due(stubs, LogTime::new(u64::MAX - 1));
     assert_eq!(steps, [Step::Close, Step::Demote { era: 0 }]);
+    // Past the end of time, where everything would be over, nothing more is done.
+    assert!(pair.control.steps_due(stubs, LogTime::new(u64::MAX)).is_empty());
+    // What is kept whole for ever stays so while stubs of before are forgotten.
+    pair.control.eras = vec![Era::default()];
+    let whole = Retention { whole: u64::MAX, stubs: 4_000 };
+    let steps = pair.control.steps_due(whole, LogTime::new(u64::MAX - 1));
+    assert_eq!(steps, [Step::Forget]);
+}
+
+#[test]
+fn steps_that_no_entry_of_ours_takes_are_refused() {
+    let mut pair = Pair::new();
+    let refused = |pair: &mut Pair, steps: &[Step]| {
+        let before = pair.control.clone();
+        for step in steps {
+            assert_eq!(pair.control.step(step, &mut StateDigest::default()), None, "{step:?}");
+            assert_eq!(pair.control, before);
+        }
+    };
+    // Nothing to close, only what is open to demote, nothing to forget.
+    refused(&mut pair, &[Step::Close, Step::Demote { era: 0 }, Step::Forget]);
+    pair.entry(1_000, true);
+    refused(&mut pair, &[Step::Demote { era: 0 }, Step::Forget]);
+    pair.control.step(&Step::Close, &mut StateDigest::default()).unwrap();
+    // An era that is neither the last nor the one that begins here.
+    refused(&mut pair, &[Step::Close, Step::Demote { era: 1 }, Step::Forget]);
+    pair.control.step(&Step::Demote { era: 0 }, &mut StateDigest::default()).unwrap();
+    refused(&mut pair, &[Step::Demote { era: 0 }]);
 }
 
 /// Each step comes at the first moment it is due, and no other comes with it.
