@@ -8,9 +8,10 @@
 //! After criterion's own figures it prints a table of ratios. These come from rounds in which all of them take turns, so that a disk
 //! that changes its mind changes it for all.
 
+#[allow(dead_code, reason = "shared with the other benchmarks")]
 mod common;
 
-use common::{Bench, Failure, Raw, Redb, engine, redb, sized, temporary_dir};
+use common::{Bench, Failure, Raw, Redb, engine, redb, sized, spread, temporary_dir};
 use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput};
 use std::time::Duration;
 use steadfast::Engine;
@@ -125,11 +126,4 @@ impl Rounds {
             println!("{what:<38} {}", spread(ratios, 2));
         }
     }
-}
-
-fn spread(mut numbers: Vec<f64>, digits: usize) -> String {
-    numbers.sort_by(f64::total_cmp);
-    let (least, most) = (numbers[0], numbers[numbers.len() - 1]);
-    let median = numbers[numbers.len() / 2];
-    format!("{median:>10.digits$}  ({least:.digits$} to {most:.digits$})")
 }

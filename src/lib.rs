@@ -28,9 +28,9 @@ pub use base::{
 };
 pub use codec::{AsKey, Codec, CodecError, Key, KeyRange, Keyspace, Prefix, Shape};
 pub use engine::{
-    Abort, Background, Builder, ChainHead, CloseMark, CloseReport, Closed, Conflict, Durability,
-    Encoded, Engine, Error, ErrorKind, Found, Iter, KeyStatus, OnDuplicate, OutOfBounds, Outcome,
-    QueueReport, Receipt, Record, Rejection, Request, Retry, Snapshot, Ticket, Transaction, Unmet,
-    WindowStatus,
+    Abort, Background, Builder, ChainHead, ClockStatus, CloseMark, CloseReport, Closed, Conflict,
+    Durability, Encoded, Engine, Error, ErrorKind, Found, Iter, KeyStatus, OnDuplicate,
+    OutOfBounds, Outcome, QueueReport, Receipt, Record, Rejection, Request, Retry, Snapshot,
+    Ticket, Transaction, Unmet, WindowStatus,
 };
 pub use recovery::{Phases, RecoveryReport, TornTail, Verdict};

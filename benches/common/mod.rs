@@ -20,7 +20,7 @@ pub type Failure = Box<dyn Error + Send + Sync>;
 
 pub const VALUE_BYTES: usize = 128;
 pub const RECORDS: Keyspace<u64, Bytes> = Keyspace::new("records");
-const SCOPE: &str = "bench";
+pub const SCOPE: &str = "bench";
 const PUTS_PER_REQUEST: u64 = 1000;
 
 /// Whether this is `cargo bench`; under `cargo test` everything runs once, and small.
@@ -43,7 +43,11 @@ pub fn temporary_dir() -> Result<tempfile::TempDir, Failure> {
 /// number itself.
 pub fn unique_key() -> [u8; 24] {
     static NEXT: AtomicU64 = AtomicU64::new(0);
-    let number = NEXT.fetch_add(1, Relaxed);
+    numbered_key(NEXT.fetch_add(1, Relaxed))
+}
+
+/// The idempotency key of a number.
+pub fn numbered_key(number: u64) -> [u8; 24] {
     let mut key = [0; 24];
     key[..8].copy_from_slice(&scramble(number).to_be_bytes());
     key[8..16].copy_from_slice(&scramble(!number).to_be_bytes());
@@ -51,7 +55,7 @@ pub fn unique_key() -> [u8; 24] {
     key
 }
 
-fn scramble(number: u64) -> u64 {
+pub fn scramble(number: u64) -> u64 {
     let z = number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z ^ (z >> 27)
@@ -76,6 +80,10 @@ pub struct Bench<S> {
 }
 
 impl<S: Store> Bench<S> {
+    pub fn store(&self) -> &S {
+        &self.store
+    }
+
     /// Time that `threads` clients need for `each` swaps each, on records of their own, so that every swap hits.
     pub fn run(&self, threads: usize, each: usize) -> Result<Duration, Failure> {
         let mut versions = self.versions.lock().expect("no client panicked");
@@ -120,7 +128,11 @@ impl Store for Engine {
 
 /// An engine in `dir` with `records` records.
 pub fn engine(dir: &Path, records: u64) -> Result<Bench<Engine>, Failure> {
-    let engine = Engine::open(dir)?;
+    bench_of(Engine::open(dir)?, records)
+}
+
+/// An engine that is open, with `records` records.
+pub fn bench_of(engine: Engine, records: u64) -> Result<Bench<Engine>, Failure> {
     let versions = Mutex::new(preload(&engine, records)?);
     Ok(Bench { store: engine, versions })
 }
@@ -139,6 +151,14 @@ pub fn preload(engine: &Engine, records: u64) -> Result<Vec<u64>, Failure> {
         versions[ids.start as usize..].fill(receipt.seq.get());
     }
     Ok(versions)
+}
+
+/// The middle one of some numbers, the least and the most.
+pub fn spread(mut numbers: Vec<f64>, digits: usize) -> String {
+    numbers.sort_by(f64::total_cmp);
+    let (least, most) = (numbers[0], numbers[numbers.len() - 1]);
+    let median = numbers[numbers.len() / 2];
+    format!("{median:>10.digits$}  ({least:.digits$} to {most:.digits$})")
 }
 
 const PEER_RECORDS: TableDefinition<u64, (u64, &[u8])> = TableDefinition::new("records");

@@ -1,9 +1,10 @@
 //! Which keyspaces a request means, by number, and whether they are what the caller thinks.
 
-use super::View;
+use super::{Refusal, View};
 use crate::{
     base::{
-        Action, Bytes, KeyspaceDefinition, KeyspaceId, KeyspaceIdentity, KeyspaceRef, RequestData,
+        Action, Bytes, KeyspaceDefinition, KeyspaceId, KeyspaceIdentity, KeyspaceRef, LimitError,
+        RequestData,
     },
     codec::{codec_name, describe_shape},
 };
@@ -85,15 +86,15 @@ impl fmt::Display for Difference {
 pub(super) fn resolve<V: View>(
     request: &RequestData,
     view: &V,
-) -> Result<Vec<KeyspaceRef>, Mismatch> {
+) -> Result<Vec<KeyspaceRef>, Refusal> {
     let mut next = view.next_keyspace().get();
     let keyspaces = request.keyspaces.iter().enumerate();
     keyspaces
         .map(|(index, identity)| {
             let writes = writes_to(request, index);
             match view.keyspace(&identity.name) {
-                Some(stored) => known(identity, &stored, writes),
-                None => Ok(unknown(identity, writes, &mut next)),
+                Some(stored) => known(identity, &stored, writes).map_err(Refusal::Keyspace),
+                None => unknown(identity, writes, &mut next).map_err(Refusal::Limit),
             }
         })
         .collect()
@@ -131,10 +132,30 @@ fn known(
     })
 }
 
-fn unknown(identity: &KeyspaceIdentity, writes: bool, next: &mut u32) -> KeyspaceRef {
-    let id = if writes { KeyspaceId::new(*next) } else { KeyspaceId::NONE };
-    *next += u32::from(writes);
-    KeyspaceRef { id, schema: identity.schema, identity: Some(identity.clone()) }
+fn unknown(
+    identity: &KeyspaceIdentity,
+    writes: bool,
+    next: &mut u32,
+) -> Result<KeyspaceRef, LimitError> {
+    let mut id = KeyspaceId::NONE;
+    if writes {
+        id = KeyspaceId::new(*next);
+        *next = next.checked_add(1).ok_or_else(too_many)?;
+    }
+    Ok(KeyspaceRef { id, schema: identity.schema, identity: Some(identity.clone()) })
+}
+
+/// The last number stands for no keyspace, and none is given out twice.
+fn too_many() -> LimitError {
+    let most = KeyspaceId::NONE.get() as usize;
+    LimitError {
+        what: "keyspaces ever written to",
+        actual: most,
+        min: 0,
+        max: most - 1,
+        hint: "use those that are there",
+        passes: false,
+    }
 }
 
 fn writes_to(request: &RequestData, keyspace: usize) -> bool {

@@ -13,23 +13,27 @@
 //!
 //! From 7 on a refusal is remembered like a commit: asked again later, the request could fare otherwise.
 
+mod evaluation;
 pub(crate) mod keyspaces;
 pub(crate) mod shape;
+mod window;
+
+pub(crate) use window::recall;
 
 use crate::{
     base::{
-        Action, Bytes, Control, Entry, Expect, Fingerprint, IdempotencyKey, KeyspaceId,
-        KeyspaceIdentity, KeyspaceRef, LimitError, LogTime, Mode, Operation, OutcomeClass,
-        Remembered, RequestData, Row, SeqNo, Step, StoredOutcome, StoredRejection, Stub, Verdict,
-        Version, WindowRow, canary::canary, limits::KEY_AHEAD_NANOS,
+        Bytes, Control, Entry, IdempotencyKey, KeyspaceId, LimitError, LogTime, Mode, OutcomeClass,
+        Remembered, RequestData, Row, SeqNo, StoredRejection, Stub, Verdict, Version, WindowRow,
+        canary::canary,
     },
-    codec::{self, Codec},
     state::{
         control::Retention,
-        draft::{Change, Draft, Records, Stamp},
+        draft::{Change, Records},
     },
 };
+use evaluation::Evaluation;
 use std::{convert::Infallible, sync::Arc};
+use window::{check_age, check_window};
 
 /// The newest applied state, as far as a request needs it.
 pub(crate) trait View: Records<Error = Infallible> {
@@ -123,7 +127,7 @@ pub(crate) enum Refusal {
     KeyUntimed,
     /// The request's deadline has passed.
     DeadlineExceeded,
-    /// There is no room to remember one more outcome.
+    /// There is no room to remember one more outcome, or no number for one more keyspace.
     Limit(LimitError),
     /// The engine takes no writes.
     NotWritable,
@@ -158,7 +162,7 @@ pub(crate) fn admit<V: View>(request: RequestData, view: &V, at: At) -> Decision
     if let Some((key, fingerprint)) = &request.key
         && !canary!(RetryRunsAgain)
     {
-        if let Some(remembered) = view.window(key) {
+        if let Some(remembered) = view.window(key).filter(|known| !overlooked(known)) {
             return match request.verdict {
                 Verdict::Fence => Decision::Known(remembered),
                 _ => recall(remembered, fingerprint),
@@ -168,7 +172,7 @@ pub(crate) fn admit<V: View>(request: RequestData, view: &V, at: At) -> Decision
             return Decision::Refused(refusal);
         }
     }
-    if at.late {
+    if at.late && !canary!(LateCarriedOut) {
         return Decision::Refused(Refusal::DeadlineExceeded);
     }
     if let Some(refusal) = check_mode(&request, view, &at) {
@@ -176,7 +180,7 @@ pub(crate) fn admit<V: View>(request: RequestData, view: &V, at: At) -> Decision
     }
     let keyspaces = match keyspaces::resolve(&request, view) {
         Ok(keyspaces) => keyspaces,
-        Err(mismatch) => return Decision::Refused(Refusal::Keyspace(mismatch)),
+        Err(refusal) => return Decision::Refused(refusal),
     };
     let mut evaluation = Evaluation::new(request, keyspaces, at, view);
     if let Some(refusal) = evaluation.future_version() {
@@ -198,39 +202,12 @@ pub(crate) fn admit<V: View>(request: RequestData, view: &V, at: At) -> Decision
     }
 }
 
-/// What becomes of a request whose key was decided before: the fingerprint first, then the outcome.
-pub(crate) fn recall(remembered: Remembered, asked: &Fingerprint) -> Decision {
-    let stub = remembered.stub();
-    if stub.class == OutcomeClass::Fenced {
-        return Decision::Refused(Refusal::Fenced(stub));
-    }
-    let differs = match &remembered {
-        Remembered::Row(row) => differs(&row.fingerprint, asked),
-        Remembered::Stub(stub) => {
-            (stub.fingerprint[..] != asked.hash[..16]).then_some(Differs::Unknown)
-        }
-    };
-    match (differs, remembered) {
-        (Some(differs), _) => Decision::Refused(Refusal::KeyReused { remembered: stub, differs }),
-        (None, Remembered::Row(row)) => Decision::Remembered(row),
-        (None, Remembered::Stub(stub)) => Decision::Refused(Refusal::AlreadyDecided(stub)),
-    }
-}
-
-/// Whether a key under which nothing is remembered may be new: for one that says when it was made, that is after all that
-/// was forgotten, and not in the future.
-fn check_age(key: &IdempotencyKey, control: &Control, at: &At) -> Option<Refusal> {
-    let Some(made) = key.made_at() else {
-        return at.policy.time_ordered.then_some(Refusal::KeyUntimed);
-    };
-    let horizon = control.forgotten_time;
-    if made > at.time.plus(KEY_AHEAD_NANOS) {
-        Some(Refusal::KeyAhead { made, now: at.time })
-    } else if control.forgotten.get() > 0 && made <= horizon.plus(KEY_AHEAD_NANOS) {
-        // What was forgotten may have been asked for under a key made that much after it was decided.
-        Some(Refusal::KeyExpired { made, horizon })
-    } else {
-        None
+/// Whether a planted bug does as if this were not there.
+fn overlooked(known: &Remembered) -> bool {
+    match known {
+        Remembered::Stub(_) if canary!(StubRunsAgain) => true,
+        known if canary!(FenceIgnored) => known.stub().class == OutcomeClass::Fenced,
+        _ => false,
     }
 }
 
@@ -239,266 +216,19 @@ fn check_mode<V: View>(request: &RequestData, view: &V, at: &At) -> Option<Refus
     if !at.writable {
         return Some(Refusal::NotWritable);
     }
-    match (&view.control().mode, &request.verdict) {
-        (_, Verdict::Mode(_)) | (Mode::ReadWrite, _) => {}
-        (Mode::ReadOnly { reason }, _) => {
-            return Some(Refusal::ReadOnly { reason: reason.clone() });
-        }
+    if let Mode::ReadOnly { reason } = &view.control().mode
+        && is_read_only(request, view.control())
+        && !canary!(ModeIgnored)
+    {
+        return Some(Refusal::ReadOnly { reason: reason.clone() });
     }
     let (key, _) = request.key.as_ref()?;
     check_window(key, view, at).map(Refusal::Limit)
 }
 
-fn check_window<V: View>(key: &IdempotencyKey, view: &V, at: &At) -> Option<LimitError> {
-    let Policy { window_limit, scope_limit, retention, .. } = at.policy;
-    let full = |what, bytes: u64, limit: u64| LimitError {
-        what,
-        actual: usize::try_from(bytes).unwrap_or(usize::MAX),
-        min: 0,
-        max: usize::try_from(limit).unwrap_or(usize::MAX),
-        hint: "wait until older outcomes are forgotten, or raise the limit",
-    };
-    let control = view.control();
-    let of_scope = |control: &Control| {
-        let first = control.generations.first().map_or(0, |generation| generation.number);
-        view.scope_bytes(first, key.scope())
-    };
-    let whole = |control: &Control| control.bytes() >= window_limit;
-    let share = |control: &Control| scope_limit < u64::MAX && of_scope(control) >= scope_limit;
-    if !whole(control) && !share(control) {
-        return None;
-    }
-    // The entry itself could make room.
-    let mut after = control.clone();
-    for step in after.steps_due(retention, at.time) {
-        let _ = after.step(&step, &mut Default::default());
-    }
-    if whole(&after) {
-        return Some(full("bytes of remembered outcomes", control.bytes(), window_limit));
-    }
-    let what = "bytes of outcomes remembered for the scope";
-    share(&after).then(|| full(what, of_scope(control), scope_limit))
-}
-
-/// How `asked` differs from what is remembered, if it does.
-fn differs(remembered: &Fingerprint, asked: &Fingerprint) -> Option<Differs> {
-    if remembered.hash == asked.hash || canary!(KeyReuseAccepted) {
-        None
-    } else if remembered.kind != asked.kind {
-        Some(Differs::Kind)
-    } else if asked.kind == Fingerprint::INTENT {
-        Some(Differs::Intent)
-    } else if remembered.operations != asked.operations {
-        Some(Differs::Operations)
-    } else {
-        Some(Differs::Expectations)
-    }
-}
-
-fn decode_number(identity: &KeyspaceIdentity, row: &Row) -> Option<i64> {
-    codec::decode_i64(Codec::from_tag(identity.codec)?, &row.value).ok()
-}
-
-fn encode_number(identity: &KeyspaceIdentity, number: i64) -> Bytes {
-    let codec = Codec::from_tag(identity.codec).expect("the tag comes from a keyspace");
-    codec::encode_i64(codec, number)
-}
-
-/// A request under evaluation, with the records it touches.
-struct Evaluation {
-    request: RequestData,
-    keyspaces: Vec<KeyspaceRef>,
-    at: At,
-    draft: Draft,
-}
-
-impl Evaluation {
-    fn new<V: View>(request: RequestData, keyspaces: Vec<KeyspaceRef>, at: At, view: &V) -> Self {
-        let stamp = Stamp { seq: at.next, time: at.time, actor: request.actor.clone() };
-        let mut draft = Draft::new(stamp);
-        for operation in &request.operations {
-            let Ok(()) =
-                draft.load(keyspaces[usize::from(operation.keyspace)].id, &operation.key, view);
-        }
-        Self { request, keyspaces, at, draft }
-    }
-
-    fn before(&self, operation: &Operation) -> Option<&Row> {
-        self.draft.before(self.id(operation.keyspace), &operation.key)
-    }
-
-    fn id(&self, keyspace: u16) -> KeyspaceId {
-        self.keyspaces[usize::from(keyspace)].id
-    }
-
-    fn identity(&self, keyspace: u16) -> &KeyspaceIdentity {
-        &self.request.keyspaces[usize::from(keyspace)]
-    }
-
-    fn name(&self, keyspace: u16) -> Bytes {
-        self.identity(keyspace).name.clone()
-    }
-
-    fn future_version(&self) -> Option<Refusal> {
-        self.request.operations.iter().find_map(|operation| match operation.expect {
-            Expect::Version(version) if version.get() > self.at.applied.get() => {
-                let keyspace = self.name(operation.keyspace);
-                Some(Refusal::FutureVersion { keyspace, version, newest: self.at.applied })
-            }
-            _ => None,
-        })
-    }
-
-    /// The first read or expected version that is no longer so.
-    fn stale<V: View>(&self, view: &V) -> Option<Conflict> {
-        let read = self.request.reads.iter().find_map(|read| {
-            let Ok(current) = view.record(self.id(read.keyspace), &read.key);
-            let changed = current.as_ref().map(|row| row.version) != read.seen;
-            canary!(ReadsNotValidated => return None);
-            changed.then(|| self.conflict(read.keyspace, &read.key, read.seen, current))
-        });
-        read.or_else(|| {
-            self.request.operations.iter().find_map(|operation| {
-                let Expect::Version(version) = operation.expect else { return None };
-                canary!(StaleCasAccepted => return None);
-                let current = self.before(operation);
-                let changed = current.is_none_or(|row| row.version != version);
-                changed.then(|| {
-                    self.conflict(
-                        operation.keyspace,
-                        &operation.key,
-                        Some(version),
-                        current.cloned(),
-                    )
-                })
-            })
-        })
-    }
-
-    fn conflict(
-        &self,
-        keyspace: u16,
-        key: &Bytes,
-        expected: Option<Version>,
-        current: Option<Row>,
-    ) -> Conflict {
-        Conflict { keyspace: self.name(keyspace), key: key.clone(), expected, current }
-    }
-
-    /// The first `Absent` or `Present` that does not hold.
-    fn unmet(&self) -> Option<StoredRejection> {
-        self.request.operations.iter().find_map(|operation| {
-            let (keyspace, key) = (self.name(operation.keyspace), operation.key.clone());
-            match (operation.expect, self.before(operation)) {
-                (Expect::Absent, Some(row)) => Some(StoredRejection::NotAbsent {
-                    keyspace,
-                    key,
-                    version: row.version,
-                    time: row.time,
-                    actor: row.actor.clone(),
-                }),
-                (Expect::Present, None) => Some(StoredRejection::NotPresent { keyspace, key }),
-                _ => None,
-            }
-        })
-    }
-
-    /// Plays the mutations in order, working out the sums; stops at the first that leaves its bounds.
-    fn play(&mut self) -> Result<Option<StoredRejection>, Refusal> {
-        for index in 0..self.request.operations.len() {
-            match self.sum(&self.request.operations[index])? {
-                Some(Ok(encoded)) => {
-                    if let Action::Add { sum, .. } = &mut self.request.operations[index].action {
-                        *sum = encoded;
-                    }
-                }
-                Some(Err(rejection)) => return Ok(Some(rejection)),
-                None => {}
-            }
-            let operation = &self.request.operations[index];
-            self.draft.play(&self.keyspaces[usize::from(operation.keyspace)], operation);
-        }
-        Ok(None)
-    }
-
-    /// The encoded sum of an addition, or the rejection when it is out of bounds.
-    fn sum(
-        &self,
-        operation: &Operation,
-    ) -> Result<Option<Result<Bytes, StoredRejection>>, Refusal> {
-        let Action::Add { delta, min, max, .. } = operation.action else { return Ok(None) };
-        let row = self.draft.now(self.id(operation.keyspace), &operation.key);
-        let identity = self.identity(operation.keyspace);
-        let current = row.map_or(Some(0), |row| {
-            (row.schema == identity.schema).then(|| decode_number(identity, row))?
-        });
-        let Some(current) = current else {
-            return Err(Refusal::NotANumber {
-                keyspace: identity.name.clone(),
-                row_schema: row.map_or(0, |row| row.schema),
-                schema: identity.schema,
-            });
-        };
-        Ok(Some(match current.checked_add(delta).filter(|sum| (min..=max).contains(sum)) {
-            Some(sum) => Ok(encode_number(identity, sum)),
-            None => Err(StoredRejection::OutOfBounds {
-                keyspace: identity.name.clone(),
-                key: operation.key.clone(),
-                current,
-                delta,
-                min,
-                max,
-                // An earlier operation of this request may have left a row of a version that will never be.
-                version: self.before(operation).map_or(Version::new(0), |row| row.version),
-            }),
-        }))
-    }
-
-    /// What the engine found, or else what the caller's own code did.
-    fn refusal(&self, found: Option<StoredRejection>) -> Option<StoredRejection> {
-        found.or_else(|| match &self.request.verdict {
-            Verdict::Commit(_) | Verdict::Fence | Verdict::Mode(_) => None,
-            Verdict::Reject(rejection) => Some(StoredRejection::Procedure(rejection.clone())),
-        })
-    }
-
-    /// The entry, with the changes it makes; none when it is refused.
-    fn conclude<V: View>(mut self, refused: Option<StoredRejection>, view: &V) -> Admitted {
-        let mut steps = view.control().steps_due(self.at.policy.retention, self.at.time);
-        let outcome = match (refused, self.request.verdict) {
-            (Some(rejection), _) => StoredOutcome::Rejected(rejection),
-            (None, Verdict::Commit(result) | Verdict::Reject(result)) => {
-                StoredOutcome::Committed(result)
-            }
-            (None, Verdict::Fence) => StoredOutcome::Fenced,
-            (None, Verdict::Mode(mode)) => {
-                steps.push(Step::Mode(mode));
-                StoredOutcome::Committed(Bytes::new())
-            }
-        };
-        let committed = matches!(outcome, StoredOutcome::Committed(_));
-        if committed {
-            for keyspace in &self.keyspaces {
-                let Ok(()) = self.draft.define(keyspace, view);
-            }
-        } else {
-            keyspaces::undefine(&mut self.keyspaces, &self.request.keyspaces, view);
-        }
-        let entry = Entry {
-            seq: self.at.next,
-            time: self.at.time,
-            key: self.request.key,
-            steps,
-            keyspaces: self.keyspaces,
-            operations: self.request.operations,
-            reads: self.request.reads,
-            actor: self.request.actor,
-            correlation: self.request.correlation,
-            outcome,
-        };
-        let changes = if committed { self.draft.into_changes() } else { Vec::new() };
-        Admitted { entry, changes }
-    }
+/// Whether the database was set to take no writes, and the request is not to change that: then no entry comes of it.
+pub(crate) fn is_read_only(request: &RequestData, control: &Control) -> bool {
+    matches!(control.mode, Mode::ReadOnly { .. }) && !matches!(request.verdict, Verdict::Mode(_))
 }
 
 #[cfg(test)]

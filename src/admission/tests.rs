@@ -8,8 +8,13 @@ mod order;
 
 use super::*;
 use crate::{
-    base::{IdempotencyKey, KeyspaceDefinition, Read},
+    admission::{evaluation::decode_number, window::differs},
+    base::{
+        Action, Expect, Fingerprint, IdempotencyKey, KeyspaceDefinition, KeyspaceIdentity,
+        Operation, Read, StoredOutcome,
+    },
     format::keyspace,
+    state::draft::Draft,
 };
 use std::collections::BTreeMap;
 
@@ -27,6 +32,8 @@ struct State {
     /// Bytes that are remembered for a scope, all of them in generation 0.
     scope: u64,
     applied: u64,
+    /// Numbers of keyspaces that were given out before.
+    numbered: u32,
 }
 
 impl Records for State {
@@ -57,7 +64,7 @@ impl View for State {
 
     fn next_keyspace(&self) -> KeyspaceId {
         let defined = self.records.keys().filter(|(id, _)| *id == KeyspaceId::DIRECTORY).count();
-        KeyspaceId::new(defined as u32 + 1)
+        KeyspaceId::new((self.numbered + defined as u32).saturating_add(1))
     }
 }
 

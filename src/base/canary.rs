@@ -132,6 +132,26 @@ mod bugs {
         RefusalBeforeDurable,
         /// The lock of the directory is given up at once.
         LockLetGo,
+        /// A fence is not looked at when a request comes.
+        FenceIgnored,
+        /// A request of which a stub is left is carried out again.
+        StubRunsAgain,
+        /// Keys are forgotten when half of their time is over.
+        ForgottenEarly,
+        /// Outcomes become stubs when half of their time is over.
+        DemotedEarly,
+        /// Readers see what is buffered.
+        BufferedShown,
+        /// A sync is over before anything is written.
+        SyncTooEarly,
+        /// What is buffered is told while the mark of a clean end is there.
+        ShownBeforeUnmarked,
+        /// The mode is not asked for when a request comes.
+        ModeIgnored,
+        /// A request is carried out although its deadline has passed.
+        LateCarriedOut,
+        /// A key as old as what is forgotten is taken for a new one.
+        ExpiredAccepted,
     }
 
     /// Plants one bug, for the whole process, or none.

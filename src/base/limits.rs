@@ -42,6 +42,8 @@ pub struct LimitError {
     pub max: usize,
     /// What to do.
     pub hint: &'static str,
+    /// Whether it passes by itself: of what is remembered there will be less in time. Other limits are for ever.
+    pub passes: bool,
 }
 
 /// Checks that `min <= actual <= max`.
@@ -55,7 +57,7 @@ pub const fn check(
     max: usize,
 ) -> Result<(), LimitError> {
     if actual < min || actual > max {
-        Err(LimitError { what, actual, min, max, hint: "change the request" })
+        Err(LimitError { what, actual, min, max, hint: "change the request", passes: false })
     } else {
         Ok(())
     }

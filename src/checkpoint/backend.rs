@@ -35,8 +35,8 @@ struct Shared {
     /// One at a time carries out what was held. Taken before `mode`.
     releasing: Mutex<()>,
     mode: RwLock<Mode>,
-    /// Whether a transaction is being filled: see [`Backend::filling`].
-    filling: AtomicBool,
+    /// Whether the last change was that the file grew: see [`Shared::sync`].
+    grown: AtomicBool,
     /// The length redb sees. We are the file's only user, so nobody else changes it.
     len: AtomicU64,
     /// What was read or written before must be there when it is read again.
@@ -99,7 +99,7 @@ impl Backend {
             file,
             releasing: Mutex::default(),
             mode: RwLock::new(mode),
-            filling: AtomicBool::new(false),
+            grown: AtomicBool::new(false),
             len: AtomicU64::new(len),
             sums: Sums::default(),
             failure: Mutex::new(None),
@@ -138,14 +138,6 @@ impl Backend {
     /// Drops what was held back; nothing reaches the file any more.
     pub(super) fn abandon(&self) {
         *self.0.mode.write() = Mode::Abandoned;
-    }
-
-    /// Until what this gives is dropped, a transaction is being filled. Nothing that is durable refers to its pages before it
-    /// commits, so a sync meanwhile, which redb makes when its file grows, does not divide what may be written before
-    /// what: it passes what is held for want of room.
-    pub(super) fn filling(&self) -> Filling<'_> {
-        self.0.filling.store(true, Ordering::Release);
-        Filling(&self.0.filling)
     }
 
     /// Whether there was no room for something that is held since.
@@ -187,15 +179,6 @@ impl Backend {
     }
 }
 
-/// While there is one, a transaction is being filled.
-pub(super) struct Filling<'a>(&'a AtomicBool);
-
-impl Drop for Filling<'_> {
-    fn drop(&mut self) {
-        self.0.store(false, Ordering::Release);
-    }
-}
-
 impl Shared {
     fn note<T>(&self, done: io::Result<T>) -> io::Result<T> {
         if let Err(error) = &done {
@@ -234,6 +217,7 @@ impl Shared {
             return Ok(());
         }
         self.sums.forget(sums::touched(offset, bytes));
+        self.grown.store(false, Ordering::Release);
         self.change(
             |held| held.lets_pass(offset, bytes),
             || self.file.write_all_at(offset, bytes),
@@ -249,10 +233,14 @@ impl Shared {
         let hold = |held: &mut Held| held.set_len(&*self.file, len);
         self.change(|_| false, || self.file.set_len(len), hold)?;
         self.sums.cut(len);
-        self.len.store(len, Ordering::Release);
+        let before = self.len.swap(len, Ordering::AcqRel);
+        self.grown.store(len > before, Ordering::Release);
         Ok(())
     }
 
+    /// redb syncs each growth of its file at once, while it fills a transaction and while it commits one, so that the length is
+    /// there before a header that names it. Nothing durable refers to the transaction's pages by then, so such a sync does
+    /// not divide what may be written before what: it passes what is held for want of room, unless that is the length.
     fn sync(&self) -> io::Result<()> {
         self.refuse_after_failure()?;
         let hold = |held: &mut Held| {
@@ -263,7 +251,8 @@ impl Shared {
         let failed = |error: io::Error| {
             if disk::is_full(&error) { io::Error::other(error) } else { error }
         };
-        let lets_pass = |held: &Held| self.filling.load(Ordering::Acquire) && held.is_unordered();
+        let grown = self.grown.swap(false, Ordering::AcqRel);
+        let lets_pass = |held: &Held| grown && held.has_its_length();
         self.change(lets_pass, || self.file.sync_data().map_err(failed), hold)
     }
 

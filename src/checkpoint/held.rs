@@ -74,9 +74,14 @@ impl Held {
         self.last.is_some() && !self.sealed
     }
 
+    /// Whether, besides, the file has the length that a reader sees.
+    pub(super) fn has_its_length(&self) -> bool {
+        self.is_unordered() && !self.resized
+    }
+
     /// Lets the file grow at once, if nothing held is against it; false when it did not.
     fn grows(&mut self, file: &dyn File, len: u64) -> io::Result<bool> {
-        if !self.is_unordered() || self.resized || len < self.len {
+        if !self.has_its_length() || len < self.len {
             return Ok(false);
         }
         match file.set_len(len) {

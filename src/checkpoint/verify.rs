@@ -7,7 +7,7 @@ use super::{
     tables::{WindowTable, keyspace_prefix, split_record_key},
 };
 use crate::{
-    base::{Control, KeyHash, KeyspaceId, key_hash},
+    base::{Control, Era, Generation, KeyHash, KeyspaceId, LogTime, SeqNo, Stub, key_hash},
     format::rows::{self, RowTag, decode_row, decode_stub, decode_window_row},
     state::{
         control::Place,
@@ -62,6 +62,11 @@ pub(crate) fn verify(
         note(&mut seen, row, key, stored, &mut on_progress);
         Ok(())
     })?;
+    let meta = reader.meta();
+    if !reader.control().is_in_order(meta.applied_seq, meta.applied_time) {
+        let what = "control: generations do not follow each other";
+        return Err(CheckpointError::damaged(what));
+    }
     let mut window = Window { control: reader.control(), sums: BTreeMap::new() };
     for (table, rows) in &reader.window {
         each(reader, WINDOW, rows, |key, stored| {
@@ -83,8 +88,55 @@ const WINDOW: &str = "window";
 /// The remembered outcomes, held against what the control row says of them.
 struct Window<'a> {
     control: &'a Control,
-    /// Rows, and the sum of their digests as what they are by now, by place.
-    sums: BTreeMap<(bool, u32), (u64, u128)>,
+    /// What the rows come to, by place.
+    sums: BTreeMap<(bool, u32), Sum>,
+}
+
+/// What the rows of a generation or an era come to.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Sum {
+    rows: u64,
+    /// Their digests, as what they are by now.
+    digest: u128,
+    /// Of those that are whole.
+    whole: Whole,
+    first: Option<SeqNo>,
+    first_time: LogTime,
+    last: (SeqNo, LogTime),
+}
+
+/// What rows that are whole come to besides.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Whole {
+    bytes: u64,
+    /// The digests of the stubs they will become.
+    stubs: u128,
+}
+
+impl Sum {
+    fn add(&mut self, row: &Stub, digest: u128, whole: Whole) {
+        self.rows += 1;
+        self.digest = self.digest.wrapping_add(digest);
+        self.whole.bytes += whole.bytes;
+        self.whole.stubs = self.whole.stubs.wrapping_add(whole.stubs);
+        if self.first.is_none_or(|first| row.seq < first) {
+            (self.first, self.first_time) = (Some(row.seq), row.time);
+        }
+        self.last = self.last.max((row.seq, row.time));
+    }
+
+    /// What the control row says of a generation. When its first was decided is said, and not by which entry.
+    fn of_generation(generation: &Generation) -> Self {
+        let Generation { rows, bytes, full, stubs, first_time, last, last_time, .. } = *generation;
+        let whole = Whole { bytes, stubs };
+        Self { rows, digest: full, whole, first: None, first_time, last: (last, last_time) }
+    }
+
+    fn of_era(era: &Era) -> Self {
+        let Era { rows, digest, first_time, last, last_time, .. } = *era;
+        let whole = Whole::default();
+        Self { rows, digest, whole, first: None, first_time, last: (last, last_time) }
+    }
 }
 
 impl Window<'_> {
@@ -114,42 +166,46 @@ impl Window<'_> {
         if self.control.place(stub.seq) != place {
             return Err(damaged("a row is out of its place"));
         }
-        let (part, digest, found) = match place {
+        let (part, digest, bytes) = match place {
             Place::Generation(number) => {
                 let bytes = (key.len() + stored.len() - size_of::<u32>()) as u64;
                 on_key(Key { hash: &hash, whole: Some((number, key, bytes)) });
                 let digest = hasher.body(RowTag::Window, key, &stored[size_of::<u32>()..]);
-                ((true, number), digest, (1, 0))
+                ((true, number), digest, Some(bytes))
             }
             Place::Era(number) => {
                 on_key(Key { hash: &hash, whole: None });
-                ((false, number), hasher.stub(&hash, &stub), (0, 1))
+                ((false, number), hasher.stub(&hash, &stub), None)
             }
             Place::Forgotten => return Ok((0, 0)),
         };
-        let sum = self.sums.entry(part).or_default();
-        *sum = (sum.0 + 1, sum.1.wrapping_add(digest));
+        let whole = bytes.map(|bytes| Whole { bytes, stubs: hasher.stub(&hash, &stub) });
+        let found = if whole.is_some() { (1, 0) } else { (0, 1) };
+        self.sums.entry(part).or_default().add(&stub, digest, whole.unwrap_or_default());
         Ok(found)
     }
 
     /// Compares rows and sums, and gives the sum of them all.
     fn compare(mut self) -> Result<u128, CheckpointError> {
         let mut digest = 0u128;
-        let whole = self.control.generations.iter().map(|g| ((true, g.number), (g.rows, g.full)));
-        let stubs =
-            self.control.eras.iter().map(|era| ((false, era.number), (era.rows, era.digest)));
+        let whole =
+            self.control.generations.iter().map(|g| ((true, g.number), Sum::of_generation(g)));
+        let stubs = self.control.eras.iter().map(|era| ((false, era.number), Sum::of_era(era)));
         for (place, due) in whole.chain(stubs) {
-            let found = self.sums.remove(&place).unwrap_or_default();
-            if found != due {
+            let found = Sum { first: None, ..self.sums.remove(&place).unwrap_or_default() };
+            let which = format!("{} {}", if place.0 { "generation" } else { "era" }, place.1);
+            if (found.rows, found.digest) != (due.rows, due.digest) {
                 return Err(CheckpointError::damaged(format!(
-                    "{WINDOW}: of {} {} there are {} rows, and not the {} that were written",
-                    if place.0 { "generation" } else { "era" },
-                    place.1,
-                    found.0,
-                    due.0,
+                    "{WINDOW}: of {which} there are {} rows, and not the {} that were written",
+                    found.rows, due.rows,
                 )));
             }
-            digest = digest.wrapping_add(due.1);
+            if found != due {
+                let what =
+                    format!("{WINDOW}: the lengths or times of {which} are not those of its rows");
+                return Err(CheckpointError::damaged(what));
+            }
+            digest = digest.wrapping_add(due.digest);
         }
         Ok(digest)
     }

@@ -48,9 +48,7 @@ pub(super) fn commit<'a>(
     let mut txn = begin(database, backend)?;
     let mut writer = Writer { backend, scratch: Vec::new(), bytes: 0, hold_bytes };
     let control = changes.control;
-    let filling = backend.filling();
     if let Err(error) = writer.rows(&txn, changes) {
-        drop(filling);
         if matches!(error, CheckpointError::Full) {
             let txn = txn.into_inner();
             guard(backend, "giving a transaction up", || txn.abort())?;
@@ -59,7 +57,6 @@ pub(super) fn commit<'a>(
     }
     canary!(AppliedOutsideTransaction => txn = { guard(backend, "", || txn.into_inner().commit())?; begin(database, backend)? });
     writer.head(&txn, control, meta)?;
-    drop(filling);
     // Two phases, or one flipped bit after an unclean end could roll the checkpoint back in silence; no saved
     // allocator state, or the same bit could be believed without the checksums being looked at.
     guard_plain(backend, "committing", || {

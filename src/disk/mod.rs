@@ -242,7 +242,8 @@ pub trait Clock: Debug + Send + Sync + 'static {
     /// Nanoseconds since the Unix epoch by the system's clock, which may jump.
     fn wall_nanos(&self) -> u64;
 
-    /// Nanoseconds since some fixed moment, never going back.
+    /// Nanoseconds since some fixed moment, never going back. Time that the machine is suspended counts: a wall clock that
+    /// goes further ahead than this one was set.
     fn monotonic_nanos(&self) -> u64;
 }
 

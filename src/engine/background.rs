@@ -172,6 +172,9 @@ impl Core {
         if let Ok(true) = written {
             return written;
         }
+        if let Ok(true) = self.begin_log() {
+            return Ok(true);
+        }
         let wanted = {
             let mut sequencer = self.sequencer.lock();
             let wanted = mem::take(&mut sequencer.wanted.room);
@@ -226,7 +229,11 @@ impl Core {
     /// and whoever needs the room in memory that it takes is told.
     fn not_written(&self, error: CheckpointError) -> Stopped {
         if matches!(error, CheckpointError::Full) {
-            self.sequencer.lock().shortages += 1;
+            {
+                let mut sequencer = self.sequencer.lock();
+                sequencer.shortages += 1;
+                sequencer.short = true;
+            }
             self.room.notify_all();
             return Stopped { error: Self::no_room_for_checkpoint(), told: Vec::new() };
         }
@@ -256,6 +263,7 @@ impl Core {
         sequencer.base = reader;
         sequencer.fold.frozen = None;
         sequencer.frozen = None;
+        sequencer.short = false;
         *self.view.write() = sequencer.view();
         self.room.notify_all();
         sequencer.poison.is_none()

@@ -48,7 +48,7 @@ const QUEUE_BYTES_MAX: usize = 2 * GROUP_BYTES;
 /// up to a sixteenth of the memtable and 8 MiB), whatever versions of records live snapshots keep, two to four bytes for each
 /// key that the checkpoint remembers (within [`key_filter_bytes`](Self::key_filter_bytes)), and four to eight bytes for each
 /// 4 KiB of the checkpoint's file. While a full disk keeps a checkpoint from being written, the pages of it that find no room
-/// are held, twice over: mostly no more than the cache, at worst all that it writes.
+/// are held, twice over: no more than the cache, but for file systems on which also what has its room can find none.
 ///
 /// ```no_run
 /// let engine = steadfast::Engine::builder()
@@ -284,7 +284,8 @@ impl Builder {
     /// store it is kept in panics on some damage, which is caught otherwise.
     ///
     /// Nothing is lost, and opening can be tried again:
-    /// - [`Error::NoSpace`]: the disk has no room for what an opening writes
+    /// - [`Error::NoSpace`]: the disk has no room for a new database, or for what the store of the checkpoint repairs. What
+    ///   else an opening writes waits for room, and meanwhile only reads and remembered outcomes are served
     /// - [`Error::Io`]: the system failed, or does not allow it
     pub fn open(self, path: impl AsRef<Path>) -> Result<Engine, Error> {
         let path = path.as_ref();

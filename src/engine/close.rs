@@ -1,11 +1,12 @@
 //! The end of an engine.
 
 use super::{
-    ChainHead, background,
+    ChainHead, Engine, background,
     close_report::{CloseMark, CloseReport, Closed},
     core::Core,
     error::Error,
     reentrancy,
+    spare::SHORT_SEGMENT_BYTES,
 };
 use crate::{
     base::sync::{
@@ -103,6 +104,57 @@ impl Handle {
     }
 }
 
+impl Engine {
+    /// Closes the engine for all of its clones: waits until what was handed in is durable and a checkpoint under way is
+    /// written, and leaves a mark that says where the log ended. Afterwards calls on clones give [`Error::Closed`], and
+    /// the directory can be opened again. Blocks and syncs. On an engine that is closed already it does nothing. One that only
+    /// reads leaves no mark. What it did, and where the log ended, is in the report.
+    ///
+    /// Dropping the last clone does the same as far as it can, and tells nobody when it can't. A [`Snapshot`](crate::Snapshot) may be kept:
+    /// what it needs from the checkpoint's file is refused from then on, as [`Error::Closed`].
+    ///
+    /// A call waits for one that is closing already, with one exception. The waker of a [`Ticket`](crate::Ticket) can run on a
+    /// thread that the other call waits for. There, a call gives [`Closed::Meanwhile`] at once: nothing more is taken in, and the other
+    /// call does the rest; the directory can be opened again once that one has returned. With no other call under way it
+    /// does everything itself, but for waiting for the thread it is called on.
+    ///
+    /// # After a fork
+    /// An engine belongs to the process that opened it. A forked child is refused whatever writes or waits
+    /// ([`Error::Forked`]), closing too, and dropping the last handle in it does nothing at all: it leaks what the handle
+    /// held. A child must not read either; that is not refused, since asking which process this is would make reads a
+    /// third slower. What it reads is the state at the fork, or [`Error::Forked`], or it waits for ever for a lock that a thread of
+    /// the parent held just then. As long as a child lives that neither exits nor executes another program, the directory
+    /// stays locked even if the parent dies; not if the parent closes the engine.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().expect("a temporary directory");
+    /// # let dir = dir.path();
+    /// use steadfast::{CloseMark, Engine, Error, Keyspace, Verdict};
+    ///
+    /// const STOCK: Keyspace<u64, u32> = Keyspace::new("stock");
+    ///
+    /// let engine = Engine::open(dir)?;
+    /// let clone = engine.clone();
+    /// let report = engine.close()?;
+    /// assert_eq!(report.mark, CloseMark::Left);
+    /// println!("{report}");
+    /// assert!(matches!(clone.get(&STOCK, &1), Err(Error::Closed)));
+    /// let engine = Engine::open(dir)?;
+    /// assert_eq!(engine.recovery().verdict, Verdict::Clean);
+    /// assert_eq!(Some(&engine.recovery().state_digest), report.state_digest.as_ref());
+    /// # Ok::<(), Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Poisoned`] when an earlier write failed; [`Error::NoSpace`] or [`Error::Io`] when the mark could not be left;
+    /// [`Error::Reentrant`] from inside a closure given to [`update`](Self::update); [`Error::Forked`]. Nothing durable is
+    /// lost by any of them.
+    pub fn close(self) -> Result<CloseReport, Error> {
+        self.enter("close")?;
+        self.0.close()
+    }
+}
+
 impl Drop for Handle {
     fn drop(&mut self) {
         if self.core.owner.is_elsewhere() {
@@ -173,10 +225,21 @@ impl Core {
     }
 
     fn leave_mark(&self) -> io::Result<CloseMark> {
-        if let Some(spare) = self.sequencer.lock().spare.take() {
+        let mut writer = self.writer.lock();
+        let (spare, number, next_seq, unbegun) = {
+            let mut sequencer = self.sequencer.lock();
+            let number = sequencer.next_segment.0;
+            (sequencer.spare.take(), number, sequencer.next_seq, sequencer.unbegun)
+        };
+        if unbegun {
+            // Else the mark would say that the log can be gone on with, with the numbers that the crash may have taken.
+            let prepared =
+                spare.map_or_else(|| self.source.prepare(number, SHORT_SEGMENT_BYTES, 0), Ok)?;
+            let head = writer.begin(prepared, next_seq)?;
+            self.sequencer.lock().head = head;
+        } else if let Some(spare) = spare {
             self.machine.disk.remove(&names::spare(spare.number()))?;
         }
-        let mut writer = self.writer.lock();
         let kept = writer.is_marked_clean();
         writer.mark_clean(self.source.uuid)?;
         Ok(if kept { CloseMark::Kept } else { CloseMark::Left })

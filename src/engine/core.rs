@@ -61,6 +61,8 @@ pub(super) struct Core {
     pub in_vain: AtomicU64,
     pub wakes: super::background::Wakes,
     pub stopped: AtomicBool,
+    /// Whether the mark of a clean end is known to be gone.
+    pub begun: AtomicBool,
     pub lock: Mutex<Option<Box<dyn Lock>>>,
 }
 
@@ -74,16 +76,28 @@ pub(super) struct View {
 
 impl Core {
     pub(super) fn new(options: Options, machine: Machine, recovered: Recovered) -> Self {
-        let Recovered { lock, uuid, fold, next_seq, checkpoint, reader, writer, report, .. } =
-            recovered;
+        let Recovered {
+            lock,
+            uuid,
+            fold,
+            next_seq,
+            checkpoint,
+            reader,
+            writer,
+            unbegun,
+            report,
+            ..
+        } = recovered;
         let source = Source { disk: machine.disk.clone(), entropy: machine.entropy.clone(), uuid };
         let durable = fold.applied;
         let (registry, settled) = (fold.registry.clone(), fold.settled.clone());
         let forgotten = fold.control.forgotten;
         let applied_g = reader.meta().applied_g;
         let log_bytes = report.bytes_scanned;
-        let time = Timekeeper::new(&*machine.clock);
-        let sequencer = Sequencer::new(fold, reader, next_seq, &writer, log_bytes, &options, time);
+        let time = Timekeeper::new(&*machine.clock, fold.time);
+        let mut sequencer =
+            Sequencer::new(fold, reader, next_seq, &writer, log_bytes, &options, time);
+        sequencer.unbegun = unbegun;
         Self {
             owner: Owner::here(),
             options,
@@ -108,6 +122,7 @@ impl Core {
             in_vain: AtomicU64::new(0),
             wakes: super::background::Wakes::default(),
             stopped: AtomicBool::new(false),
+            begun: AtomicBool::new(false),
             lock: Mutex::new(Some(lock).filter(|_| !canary!(LockLetGo))),
         }
     }

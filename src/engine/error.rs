@@ -1,11 +1,17 @@
 //! Everything that can go wrong, with what to do about it.
 
+mod from;
+mod kind;
+mod retry;
+
+pub use kind::ErrorKind;
+pub use retry::Retry;
+
 use super::outcome::Rejection;
 use crate::{
     admission::{Differs, keyspaces::Difference, shape::ShapeError},
-    base::{LimitError, LogTime, Never, OutcomeClass, SeqNo, Version},
+    base::{LimitError, LogTime, OutcomeClass, SeqNo, Version},
     codec::CodecError,
-    recovery::OpenError,
 };
 use std::{io, sync::Arc, time::Duration};
 use thiserror::Error;
@@ -102,7 +108,8 @@ pub enum Error {
     /// The request is not well formed.
     #[error("{0}")]
     Shape(#[source] ShapeError),
-    /// A limit was broken.
+    /// A limit was broken. A quota of what is remembered ([`LimitError::passes`]) is less used in time: then the same request under
+    /// the same key can be tried again.
     #[error("{0}")]
     Limit(#[from] LimitError),
     /// A key, a value, an intent or a result did not encode or decode. When it is the result of a request that was decided
@@ -266,186 +273,6 @@ pub enum Error {
     /// There are no numbers left for entries.
     #[error("the log has used up its sequence numbers; copy the records into a new database")]
     SequenceExhausted,
-}
-
-/// What can sensibly be tried after an error.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Retry {
-    /// The same request under the same key.
-    SameKey,
-    /// A changed request under a new key.
-    NewKey,
-    /// The same key, with expectations refreshed.
-    AfterRefresh,
-    /// Find out what happened under the key first: after `Indeterminate` by opening the directory again and retrying the
-    /// very same request, after `KeyReused` by asking which request was meant, after `AlreadyDecided` by retrying the request
-    /// with [`OnDuplicate::Return`](crate::OnDuplicate), which gives the outcome as long as it is remembered.
-    Resolve,
-    /// Nothing: the request, the program or the directory must change.
-    Never,
-}
-
-/// The kind of an [`Error`](enum@Error), without its particulars.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-#[allow(missing_docs)] // each is the variant of `Error` of that name
-pub enum ErrorKind {
-    Rejected,
-    KeyReused,
-    AlreadyDecided,
-    Fenced,
-    KeyExpired,
-    KeyAhead,
-    KeyUntimed,
-    Overloaded,
-    DeadlineExceeded,
-    Shape,
-    Limit,
-    Codec,
-    FutureVersion,
-    NotANumber,
-    KeyspaceMismatch,
-    NoSpace,
-    ReadOnly,
-    Indeterminate,
-    Poisoned,
-    Closed,
-    Panicked,
-    Reentrant,
-    Forked,
-    Locked,
-    NotADatabase,
-    ClockJump,
-    UnsupportedFormat,
-    Corruption,
-    Io,
-    SequenceExhausted,
-}
-
-impl Error {
-    /// The kind, to match on without the particulars.
-    #[must_use]
-    pub const fn kind(&self) -> ErrorKind {
-        match self {
-            Self::Rejected(_) => ErrorKind::Rejected,
-            Self::KeyReused { .. } => ErrorKind::KeyReused,
-            Self::AlreadyDecided { .. } => ErrorKind::AlreadyDecided,
-            Self::Fenced { .. } => ErrorKind::Fenced,
-            Self::KeyExpired { .. } => ErrorKind::KeyExpired,
-            Self::KeyAhead { .. } => ErrorKind::KeyAhead,
-            Self::KeyUntimed => ErrorKind::KeyUntimed,
-            Self::ReadOnly { .. } => ErrorKind::ReadOnly,
-            Self::Overloaded { .. } => ErrorKind::Overloaded,
-            Self::DeadlineExceeded => ErrorKind::DeadlineExceeded,
-            Self::Shape(_) => ErrorKind::Shape,
-            Self::Limit(_) => ErrorKind::Limit,
-            Self::Codec(_) => ErrorKind::Codec,
-            Self::FutureVersion { .. } => ErrorKind::FutureVersion,
-            Self::NotANumber { .. } => ErrorKind::NotANumber,
-            Self::KeyspaceMismatch { .. } => ErrorKind::KeyspaceMismatch,
-            Self::NoSpace { .. } => ErrorKind::NoSpace,
-            Self::Indeterminate { .. } => ErrorKind::Indeterminate,
-            Self::Poisoned { .. } => ErrorKind::Poisoned,
-            Self::Closed => ErrorKind::Closed,
-            Self::Panicked { .. } => ErrorKind::Panicked,
-            Self::Reentrant { .. } => ErrorKind::Reentrant,
-            Self::Forked { .. } => ErrorKind::Forked,
-            Self::Locked { .. } => ErrorKind::Locked,
-            Self::NotADatabase { .. } => ErrorKind::NotADatabase,
-            Self::ClockJump { .. } => ErrorKind::ClockJump,
-            Self::UnsupportedFormat { .. } => ErrorKind::UnsupportedFormat,
-            Self::Corruption { .. } => ErrorKind::Corruption,
-            Self::Io { .. } => ErrorKind::Io,
-            Self::SequenceExhausted => ErrorKind::SequenceExhausted,
-        }
-    }
-
-    /// What can sensibly be tried.
-    #[must_use]
-    pub fn retry(&self) -> Retry {
-        match self {
-            Self::Rejected(rejection) => rejection.retry(),
-            Self::KeyReused { .. } | Self::AlreadyDecided { .. } | Self::Indeterminate { .. } => {
-                Retry::Resolve
-            }
-            Self::Overloaded { .. }
-            | Self::DeadlineExceeded
-            | Self::NoSpace { .. }
-            | Self::Poisoned { .. }
-            | Self::ReadOnly { .. }
-            | Self::Closed
-            | Self::Locked { .. } => Retry::SameKey,
-            Self::Fenced { .. }
-            | Self::KeyExpired { .. }
-            | Self::KeyAhead { .. }
-            | Self::KeyUntimed => Retry::NewKey,
-            Self::Shape(_)
-            | Self::Limit(_)
-            | Self::Codec(_)
-            | Self::FutureVersion { .. }
-            | Self::NotANumber { .. }
-            | Self::KeyspaceMismatch { .. }
-            | Self::Panicked { .. }
-            | Self::Reentrant { .. }
-            | Self::Forked { .. }
-            | Self::NotADatabase { .. }
-            | Self::ClockJump { .. }
-            | Self::UnsupportedFormat { .. }
-            | Self::Corruption { .. }
-            | Self::Io { .. }
-            | Self::SequenceExhausted => Retry::Never,
-        }
-    }
-
-    pub(crate) fn opening(error: OpenError, location: String) -> Self {
-        match error {
-            OpenError::Locked => Self::Locked { location },
-            OpenError::NotADatabase { what } => Self::NotADatabase { location, what },
-            OpenError::ClockJump { last, now } => Self::ClockJump { location, last, now },
-            OpenError::UnsupportedFormat { file, version } => {
-                Self::UnsupportedFormat { file, version, supported: crate::format::VERSION }
-            }
-            OpenError::Corruption(corruption) => Self::Corruption {
-                file: corruption.file,
-                offset: corruption.offset,
-                seq: corruption.after_seq,
-                evidence: corruption.evidence,
-            },
-            OpenError::NoSpace { what } => Self::NoSpace { what },
-            OpenError::Io { what, error } => Self::Io { what, source: error },
-        }
-    }
-}
-
-impl From<ShapeError> for Error {
-    fn from(error: ShapeError) -> Self {
-        match error {
-            ShapeError::Limit(limit) => Self::Limit(limit),
-            error => Self::Shape(error),
-        }
-    }
-}
-
-impl From<CodecError> for Error {
-    fn from(error: CodecError) -> Self {
-        match error {
-            CodecError::Limit(limit) => Self::Limit(limit),
-            error => Self::Codec(error),
-        }
-    }
-}
-
-impl<R> From<Rejection<R>> for Error {
-    fn from(rejection: Rejection<R>) -> Self {
-        Self::Rejected(Box::new(rejection.map(|_| ())))
-    }
-}
-
-impl From<Never> for Error {
-    fn from(never: Never) -> Self {
-        match never {}
-    }
 }
 
 #[cfg(test)]

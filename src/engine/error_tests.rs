@@ -21,7 +21,7 @@ const SEQ: SeqNo = SeqNo::new(7);
 const TIME: LogTime = LogTime::new(9);
 
 fn limit() -> LimitError {
-    LimitError { what: "things", actual: 2, min: 0, max: 1, hint: "take fewer" }
+    LimitError { what: "things", actual: 2, min: 0, max: 1, hint: "take fewer", passes: false }
 }
 
 examples! {
@@ -97,6 +97,10 @@ fn every_error_is_in_the_table_with_its_advice() {
         assert!(cells.iter().all(|cell| !cell.is_empty()), "{cells:?}");
         let advice = match kind {
             ErrorKind::Rejected => "of the rejection".to_owned(),
+            ErrorKind::Limit => {
+                let quota = Error::Limit(LimitError { passes: true, ..limit() });
+                format!("`{:?}`; of a quota `{:?}`", error.retry(), quota.retry())
+            }
             _ => format!("`{:?}`", error.retry()),
         };
         assert_eq!(cells[3], advice, "{kind:?}");

@@ -7,17 +7,17 @@ use super::{
     pressure::{Patience, Terms},
     reentrancy,
     sequencer::Sequencer,
+    spare::{again, spare_error},
 };
 use crate::{
+    admission,
     base::{
         Action, RequestData,
         limits::{GROUP_BYTES, UNSYNCED_ENTRIES},
         sync::MutexGuard,
     },
-    disk,
-    log::writer::room_in,
 };
-use std::{io, time::Duration};
+use std::time::Duration;
 
 /// No entry is shorter in the log.
 const ENTRY_MIN_BYTES: u64 = 36;
@@ -36,16 +36,19 @@ enum Lack {
     Checkpoint,
     /// The log: a segment with so much room must be prepared.
     Segment(u64),
+    /// The log: the segment of this opening, which is prepared, must be begun.
+    Beginning,
 }
 
 impl Core {
-    /// The sequencer, once the queue has room for one more, the group being filled for `bytes` more, and the memtable for
-    /// its rows.
+    /// The sequencer, once the queue has room for one more, the group being filled for its entry, and the memtable for its
+    /// rows.
     pub(super) fn room_for(
         &self,
-        bytes: usize,
+        request: &RequestData,
         terms: &Terms,
     ) -> Result<MutexGuard<'_, Sequencer>, Error> {
+        let bytes = entry_bound(request);
         // How many segments had been prepared when the first was asked for.
         let mut asked = None;
         loop {
@@ -54,7 +57,7 @@ impl Core {
                 return Err(Error::Closed);
             }
             self.check_writable()?;
-            let Some(lack) = self.lack(&sequencer, bytes) else { return Ok(sequencer) };
+            let Some(lack) = self.lack(&sequencer, request, bytes) else { return Ok(sequencer) };
             if terms.expired(&*self.machine.clock) {
                 return Err(Error::DeadlineExceeded);
             }
@@ -64,6 +67,10 @@ impl Core {
                 }
                 Lack::Group => self.wait_for_group(sequencer, terms),
                 Lack::Checkpoint => self.wait_for_checkpoint(sequencer, terms)?,
+                Lack::Beginning => {
+                    drop(sequencer);
+                    self.begin_log()?;
+                }
                 Lack::Segment(room) if terms.deadline.is_some() && self.options.threads => {
                     let before = *asked.get_or_insert(sequencer.wanted.attempts);
                     if sequencer.wanted.attempts > before
@@ -83,12 +90,13 @@ impl Core {
         }
     }
 
-    /// What there is no room in, for a request of so many bytes.
-    fn lack(&self, sequencer: &Sequencer, bytes: usize) -> Option<Lack> {
+    /// What there is no room in, for a request whose entry has at most so many bytes.
+    fn lack(&self, sequencer: &Sequencer, request: &RequestData, bytes: usize) -> Option<Lack> {
         if sequencer.queue_full(bytes) {
             return Some(Lack::Group);
         }
-        if sequencer.poison.is_some() {
+        // Nothing will come of it that needs room: what it is told instead comes before a full disk in the order of checks.
+        if sequencer.poison.is_some() || admission::is_read_only(request, &sequencer.fold.control) {
             return None;
         }
         let filling = sequencer.pending.entries > 0;
@@ -96,6 +104,10 @@ impl Core {
             Some(Lack::Group)
         } else if self.memtables_full(sequencer) {
             Some(Lack::Checkpoint)
+        } else if sequencer.unbegun {
+            let needed = sequencer.needed(bytes);
+            let prepared = sequencer.spare_room() >= needed;
+            Some(if prepared { Lack::Beginning } else { Lack::Segment(needed) })
         } else if sequencer.fits(bytes) {
             None
         } else if filling && sequencer.spare.is_some() {
@@ -111,7 +123,12 @@ impl Core {
         match lack {
             Lack::Group if sequencer.led => {}
             Lack::Group => self.wakes.committer(),
-            Lack::Checkpoint => self.wakes.maintainer(),
+            Lack::Checkpoint | Lack::Beginning => {
+                self.wakes.maintainer();
+                if sequencer.short && matches!(lack, Lack::Checkpoint) {
+                    return Self::no_room_for_checkpoint();
+                }
+            }
             Lack::Segment(room) => {
                 sequencer.wanted.room = room;
                 self.wakes.maintainer();
@@ -188,62 +205,10 @@ impl Core {
         sequencer.fold.active.bytes() >= self.options.memtable_limit_bytes
             || sequencer.log_bytes >= self.options.log_limit_bytes
     }
-
-    /// Prepares the next segment, unless there is one with that much room; false when nothing was to be done. Blocks
-    /// while it writes and syncs zeros.
-    pub(super) fn ensure_spare(&self, room: u64) -> Result<bool, Error> {
-        let _preparing = self.preparing.lock();
-        let (number, bytes) = {
-            let mut sequencer = self.sequencer.lock();
-            let enough = sequencer.spare.as_ref().is_some_and(|spare| room_in(spare) >= room);
-            // A group that is being filled may count on the one there is.
-            let needed = sequencer.spare.is_some() && sequencer.pending.entries > 0;
-            if enough || needed || sequencer.closed || sequencer.poison.is_some() {
-                return Ok(false);
-            }
-            if let Some(small) = sequencer.spare.take() {
-                sequencer.next_segment.0 = small.number();
-            }
-            sequencer.next_segment
-        };
-        let made = self.source.prepare(number, bytes, room).or_else(|error| {
-            // There may still be room for a short one.
-            if disk::is_full(&error) {
-                self.source.prepare(number, SHORT_SEGMENT_BYTES, room)
-            } else {
-                Err(error)
-            }
-        });
-        let mut sequencer = self.sequencer.lock();
-        sequencer.wanted.attempts += 1;
-        let failure = made.as_ref().err().map(|error| (error.kind(), error.to_string()));
-        sequencer.wanted.failure = failure;
-        // For those who wait for it, in place of preparing one.
-        self.room.notify_all();
-        let segment = made.map_err(spare_error)?;
-        // A database that is written much gets longer segments, up to the limit.
-        let longer = bytes.saturating_mul(4).min(self.options.segment_bytes);
-        sequencer.next_segment = (number + 1, longer);
-        sequencer.spare = Some(segment);
-        Ok(true)
-    }
-}
-
-/// The length of a segment where there is no room for the one that is due.
-const SHORT_SEGMENT_BYTES: u64 = 64 << 10;
-
-/// A failure that is told once more.
-fn again((kind, text): &(io::ErrorKind, String)) -> io::Error {
-    io::Error::new(*kind, text.clone())
-}
-
-fn spare_error(source: io::Error) -> Error {
-    let what = "preparing a segment of the log".to_owned();
-    if disk::is_full(&source) { Error::NoSpace { what } } else { Error::Io { what, source } }
 }
 
 /// More than any entry that comes of this request takes up in the log.
-pub(super) fn entry_bound(request: &RequestData) -> usize {
+fn entry_bound(request: &RequestData) -> usize {
     const FIXED: usize = 1024;
     const REJECTION: usize = 5 << 10;
     let keyspaces: usize =

@@ -18,7 +18,7 @@ use crate::{
         segments::{FIRST_BYTES, Segment},
         writer::{Sealing, Writer, room_in},
     },
-    state::{digest::StateDigest, fold::Fold, memtable::Memtable},
+    state::{control::Place, digest::StateDigest, fold::Fold, memtable::Memtable},
 };
 use std::{io, mem, sync::Arc};
 
@@ -35,6 +35,8 @@ pub(super) struct Sequencer {
     pub next_seq: SeqNo,
     pub time: Timekeeper,
     pub durable: SeqNo,
+    /// The last entry since the opening that made stubs of outcomes.
+    pub demoted: SeqNo,
     /// After the last durable group.
     pub head: Position,
     pub pending: Pending,
@@ -47,8 +49,13 @@ pub(super) struct Sequencer {
     pub frozen: Option<FrozenPoint>,
     /// How many times there was no room on the disk to write it out.
     pub shortages: u64,
+    /// Whether there was none the last time.
+    pub short: bool,
     /// The buffer of the group before, for the next one.
     pub buffer: Vec<u8>,
+    /// Whether a segment is to be begun, durably, before any entry gets a number: the one that makes the verdict of the opening
+    /// durable. Nothing is pending as long as that is so.
+    pub unbegun: bool,
     /// Bytes left in the segment in use, once everything taken so far is written.
     pub room: u64,
     /// With less than this left, it is time to prepare the next segment.
@@ -191,6 +198,7 @@ impl Sequencer {
         let room = writer.room();
         Self {
             durable: fold.applied,
+            demoted: SeqNo::new(0),
             head: writer.position(),
             fold,
             base,
@@ -204,7 +212,9 @@ impl Sequencer {
             freeze_wanted: false,
             frozen: None,
             shortages: 0,
+            short: false,
             buffer: Vec::new(),
+            unbegun: false,
             room,
             low_room: room / 2,
             spare: None,
@@ -226,11 +236,33 @@ impl Sequencer {
         numbers < u64::MAX - RESERVE && self.fold.time.get() < u64::MAX - 1
     }
 
+    /// What an answer is about that tells what is remembered of the entry `seq`: that entry. Where only a stub of it is left, and the
+    /// step that made it one is not durable yet, a crash could bring the whole outcome back: then it is about the state.
+    pub(super) fn recalled(&self, seq: SeqNo) -> About {
+        let rests_on_step = self.demoted > self.durable && self.is_stub(seq);
+        if rests_on_step { About::State } else { About::Entry(seq) }
+    }
+
+    /// Whether an answer about this may be given at once.
+    pub(super) fn is_durable(&self, about: About) -> bool {
+        matches!(about, About::Entry(seq) if seq <= self.durable)
+    }
+
+    /// Whether only a stub is left of what the entry `seq` decided.
+    pub(super) fn is_stub(&self, seq: SeqNo) -> bool {
+        matches!(self.fold.control.place(seq), Place::Era(_))
+    }
+
+    /// Whether a reply waits for nothing: all it saw is durable.
+    pub(super) fn tells_at_once(&self, about: About) -> bool {
+        canary!(RefusalBeforeDurable => if about == About::State { return true });
+        self.is_durable(about) || (self.pending.entries == 0 && self.in_flight.is_none())
+    }
+
     /// Parks a reply with the group after which all it saw is durable; gives it back when that is so already. What it tells
     /// of a durable entry is so for ever.
     pub(super) fn park(&mut self, parked: Parked, load: Load) -> Option<Parked> {
-        canary!(RefusalBeforeDurable => if parked.about == About::State { return Some(parked) });
-        if matches!(parked.about, About::Entry(seq) if seq <= self.durable) {
+        if self.tells_at_once(parked.about) {
             return Some(parked);
         }
         if self.pending.entries > 0 {

@@ -23,6 +23,8 @@ pub struct WindowStatus {
     pub bytes: u64,
     /// What was decided up to then, in nanoseconds of log time, is forgotten; `None` while nothing is.
     pub horizon: Option<LogTime>,
+    /// The time of the last entry that was handed in: by it the age of an outcome is told.
+    pub time: LogTime,
     /// Bytes of memory that the filter of their keys takes.
     pub filter_bytes: u64,
     /// How many times a key that no memory knew was held against the filter.
@@ -50,13 +52,17 @@ impl Engine {
     #[must_use]
     pub fn window(&self) -> WindowStatus {
         let core = self.core();
-        let control = core.sequencer.lock().fold.control.clone();
+        let (control, time) = {
+            let sequencer = core.sequencer.lock();
+            (sequencer.fold.control.clone(), sequencer.fold.time)
+        };
         let filter = core.settled.read();
         WindowStatus {
             outcomes: control.generations.iter().map(|generation| generation.rows).sum(),
             stubs: control.eras.iter().map(|era| era.rows).sum(),
             bytes: control.bytes(),
             horizon: control.horizon(),
+            time,
             filter_bytes: filter.bytes() as u64,
             filter_asked: core.asked.load(Relaxed),
             filter_passed: core.passed.load(Relaxed),

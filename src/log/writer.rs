@@ -154,8 +154,12 @@ impl Writer {
 
     /// Begins a segment with nothing but its `Link`, so that the verdict on the segment before is durable.
     pub(crate) fn begin(&mut self, next: Segment, next_seq: SeqNo) -> io::Result<Position> {
+        // Unset only when all went well.
+        self.failed = true;
         let link = self.link(Some(next), next_seq)?;
-        self.write(DATA, &link)
+        let position = self.write(DATA, &link)?;
+        self.failed = false;
+        Ok(position)
     }
 
     /// Leaves the marker that says where the log ended. Nothing may be appended afterwards.
@@ -225,7 +229,8 @@ impl Writer {
         Ok(group)
     }
 
-    fn unmark_clean(&mut self) -> io::Result<()> {
+    /// Removes the mark of a clean end, if it is there: numbers are given from now on that the next opening must not give again.
+    pub(crate) fn unmark_clean(&mut self) -> io::Result<()> {
         canary!(CleanMarkKept => return Ok(()));
         if std::mem::take(&mut self.marked_clean) {
             self.disk.remove(names::CLEAN)?;

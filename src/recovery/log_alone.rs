@@ -2,7 +2,11 @@
 //! the checkpoint is a position that the caller vouches for.
 
 use super::{
-    OpenError, begin_segment, clear, directory, last_groups, list_ours, lowest_needed, settle,
+    OpenError,
+    apply::{begin_segment, clear},
+    directory,
+    plan::{last_groups, list_ours, lowest_needed},
+    settle,
 };
 use crate::{
     base::{Epoch, SeqNo, limits::UNSYNCED_ENTRIES},
@@ -15,7 +19,10 @@ use crate::{
         writer::{Source, Writer},
     },
 };
-use std::{io, sync::Arc};
+use std::{
+    io::{self, ErrorKind::StorageFull},
+    sync::Arc,
+};
 
 /// Length of every segment but the first.
 pub(crate) const SEGMENT_BYTES: u64 = 32 << 10;
@@ -88,7 +95,10 @@ pub(crate) fn open(
     );
     let source = Source { disk: disk.clone(), entropy: entropy.clone(), uuid };
     if !ends_clean {
-        begin_segment(&source, &mut writer, SEGMENT_BYTES, next_seq)
+        // There is nobody here that would begin it later.
+        let begun = begin_segment(&source, &mut writer, SEGMENT_BYTES, next_seq);
+        begun
+            .and_then(|begun| if begun { Ok(()) } else { Err(StorageFull.into()) })
             .map_err(io("beginning a segment"))?;
     }
     Ok(LogAlone { scanned, writer, next_seq, source, clean: ends_clean })

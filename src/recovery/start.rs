@@ -2,7 +2,7 @@
 
 use super::Settings;
 use crate::{
-    base::{KeyspaceId, SeqNo, sync::RwLock},
+    base::{KeyspaceDefinition, KeyspaceId, SeqNo, sync::RwLock},
     checkpoint::{CheckpointError, Meta, Reader},
     format::keyspace,
     state::{digest::RowHasher, filter::Filters, fold::Fold, registry::Registry, scopes::Scopes},
@@ -53,10 +53,14 @@ fn keyspaces(applied: SeqNo, reader: &Reader) -> Result<Registry, CheckpointErro
         let Some((last, _)) = rows.last() else { return Ok(registry) };
         after = last.to_vec();
         for (name, row) in &rows {
-            let definition =
-                keyspace::decode(&row.value).ok_or_else(|| CheckpointError::Damaged {
+            let named = |definition: &KeyspaceDefinition| {
+                ![KeyspaceId::DIRECTORY, KeyspaceId::NONE].contains(&definition.id)
+            };
+            let definition = keyspace::decode(&row.value).filter(named).ok_or_else(|| {
+                CheckpointError::Damaged {
                     what: "records: the definition of a keyspace does not parse".into(),
-                })?;
+                }
+            })?;
             registry.define(applied, name, &definition);
         }
     }

@@ -9,6 +9,7 @@
 use super::digest::{RowHasher, StateDigest};
 use crate::base::{
     Control, Era, Generation, IdempotencyKey, LogTime, Remembered, SeqNo, Step, WindowRow,
+    canary::canary,
 };
 use std::sync::Arc;
 
@@ -99,6 +100,32 @@ impl Control {
         let [open] = &self.generations[..] else { return false };
         let as_made = Self { generations: vec![open.clone()], ..Self::default() };
         open.number == 0 && *self == as_made
+    }
+
+    /// Whether eras and generations follow each other in number, entries and time, up to the last entry, as steps leave them.
+    pub(crate) fn is_in_order(&self, applied: SeqNo, time: LogTime) -> bool {
+        let eras = self.eras.iter().map(|era| {
+            ((era.number, era.last_generation), era.first_time, (era.last, era.last_time))
+        });
+        let (open, closed) = self.generations.split_last().expect("one is always open");
+        let filled = closed.iter().chain(Some(open).filter(|open| open.rows > 0));
+        let filled = filled.map(|generation| {
+            let Generation { number, first_time, last, last_time, .. } = *generation;
+            ((number, number), first_time, (last, last_time))
+        });
+        let mut numbered = None;
+        let mut before = (self.forgotten, self.forgotten_time);
+        for ((number, last_number), first_time, last) in eras.chain(filled) {
+            let follows = numbered.is_none_or(|last: u32| last.checked_add(1) == Some(number));
+            let grows = before.0 < last.0 && before.1 < first_time && first_time <= last.1;
+            if !follows || last_number < number || !grows {
+                return false;
+            }
+            (numbered, before) = (Some(last_number), last);
+        }
+        let opens =
+            open.rows > 0 || numbered.is_none_or(|last| last.checked_add(1) == Some(open.number));
+        opens && before.0 <= applied && before.1 <= time
     }
 
     /// The generation that rows join.
@@ -200,6 +227,11 @@ impl Control {
 
     /// The steps that are due at `now`, in order; not all of them if there are very many.
     pub(crate) fn steps_due(&self, retention: Retention, now: LogTime) -> Vec<Step> {
+        let part = |time: u64, early: bool| if early { time / 2 } else { time };
+        let retention = Retention {
+            whole: part(retention.whole, canary!(DemotedEarly)),
+            stubs: part(retention.stubs, canary!(ForgottenEarly)),
+        };
         let mut steps = Vec::new();
         // Most entries take none.
         if self.due(retention) > now {

@@ -32,9 +32,9 @@ impl Registry {
         self.last = self.last.max(definition.id.get());
     }
 
-    /// The number the next keyspace gets.
+    /// The number the next keyspace gets; [`KeyspaceId::NONE`] when there is none left.
     pub(crate) fn next_id(&self) -> KeyspaceId {
-        KeyspaceId::new(self.last + 1)
+        KeyspaceId::new(self.last.saturating_add(1))
     }
 
     /// The definition of `name` after the entry `seq`.

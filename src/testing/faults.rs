@@ -5,7 +5,7 @@
 
 use super::{
     counts::counts,
-    swarm::{Ask, Event, Failure, Plan, Stop, Summary, Trouble},
+    swarm::{Ask, Event, Failure, Plan, Stop, Summary, Trouble, Whose},
 };
 use std::fmt;
 
@@ -119,6 +119,19 @@ impl Script {
         let mut many = vec![commit(Ask::Large(0, 60)); 24];
         many.push(Event::Checkpoint);
         let look = [Event::Get { key: 0 }, Event::Range { from: 0, backwards: false }];
+        let contract = [
+            Event::Buffered { ask: Ask::Plain(6) },
+            Event::Applied,
+            Event::Fence { whose: Whose::New },
+            commit(Ask::Retry(0)),
+            Event::Buffered { ask: Ask::Plain(7) },
+            Event::Sync,
+            Event::SetMode { read_only: true },
+            commit(Ask::Put(6)),
+            Event::Resolve { whose: Whose::Asked(0) },
+            Event::SetMode { read_only: false },
+            Event::Late { ask: Ask::Put(6) },
+        ];
         vec![
             script("creation", vec![], &[commit(Ask::Put(0))]),
             script("writes", and(&[]), &work),
@@ -141,6 +154,7 @@ impl Script {
                 ],
             ),
             script("answers from the disk", many, &[2, 9, 16, 23].map(|n| commit(Ask::Retry(n)))),
+            script("fences, the mode, buffered answers", and(&[Event::Close, look[0]]), &contract),
             script("close", and(&[]), &[submit(Ask::Put(5)), Event::Close]),
             script("reopening", and(&[Event::Close]), &look),
             script("recovery after a kill", and(&[crash(0, Stop::Kill)]), &look),

@@ -3,7 +3,7 @@
 //! A check that fails gives a [`Breach`], which names the law. Laws 4 and 5 are about answers, and so are most of law 3:
 //! [`Model::agree`] and [`Due::check`](super::model::Due::check) hold every answer against them.
 
-use super::model::{Action, Held, Model, Operation, Order, records};
+use super::model::{Action, At, Deed, Held, Model, Operation, Order, records};
 use crate::{Engine, Error, ErrorKind, Expect, RecoveryReport, SeqNo, Snapshot, disk::SimDisk};
 use serde::Serialize;
 use std::{
@@ -21,7 +21,8 @@ pub enum Law {
     Rejected,
     /// Whatever any reader, reply or refusal ever showed is in that prefix.
     Shown,
-    /// A key is applied at most once, and every retry returns the first result byte for byte.
+    /// A key is applied at most once, and never after its fence; while it is remembered whole, every retry returns the first
+    /// result byte for byte, and nothing is forgotten early.
     Once,
     /// A CAS succeeded only on the version it named; versions only grow.
     Versions,
@@ -65,7 +66,7 @@ impl Law {
             Self::Rejected => "a rejected operation never shows an effect",
             Self::Shown => "whatever any reader, reply or refusal ever showed is in that prefix",
             Self::Once => {
-                "a key is applied at most once, and every retry returns the first result byte for byte"
+                "a key is applied at most once, and every retry returns the first result byte for byte, while it is remembered"
             }
             Self::Versions => "a CAS succeeded only on the version it named; versions only grow",
             Self::Opening => {
@@ -152,16 +153,21 @@ pub fn caught<T>(check: impl FnOnce() -> Result<T, Breach>) -> Result<T, Breach>
     })
 }
 
+/// What nobody was told of whether it is there, with the entry it was said to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unknown {
+    /// What was asked.
+    pub deed: Deed,
+    /// The entry.
+    pub at: At,
+}
+
 /// Law 1: the model of what an engine shows after recovery, with all that was acknowledged, and some of what is `unknown`,
-/// in order, as the entries it was said to be.
+/// in order, as the entries it was said to be. What is remembered, for how long, and the mode are part of that.
 ///
 /// # Errors
 /// No such prefix gives what the engine shows.
-pub fn prefix(
-    acknowledged: &Model,
-    unknown: &[(Order, SeqNo)],
-    engine: &Engine,
-) -> Result<Model, Breach> {
+pub fn prefix(acknowledged: &Model, unknown: &[Unknown], engine: &Engine) -> Result<Model, Breach> {
     let applied = engine.recovery().applied_seq;
     if applied < acknowledged.last() {
         let what = format!("the log ends at {applied}, {} was acknowledged", acknowledged.last());
@@ -170,16 +176,17 @@ pub fn prefix(
     let mut candidate = acknowledged.clone();
     let mut rest = unknown.iter();
     while candidate.last() < applied {
-        let Some((order, seq)) = rest.next() else {
+        let Some(Unknown { deed, at }) = rest.next() else {
             let what = format!("the log ends at {applied}, which nobody asked for");
             return Err(Breach::new(Law::Prefix, what));
         };
-        candidate.carry_out(order, *seq);
+        candidate.carry_out_deed(deed, *at);
     }
     candidate.compare(engine)?;
+    candidate.compare_memory(engine)?;
     // Somebody knows of the others' numbers.
-    for (_, seq) in rest {
-        candidate.pass(*seq);
+    for Unknown { at, .. } in rest {
+        candidate.pass(at.seq);
     }
     Ok(candidate)
 }

@@ -1,164 +1,53 @@
 //! The engine without a disk: what it must answer and hold, in the plainest way.
 //!
-//! The model decides on its own. From the engine it takes only what it can't know, the numbers of entries, and checks
-//! that they grow.
+//! The model decides on its own. From the engine it takes only what it can't know, the numbers and times of entries, and
+//! checks that they grow. Where nobody tells it the times, nothing is ever forgotten.
+
+mod compare;
+mod due;
+mod memory;
+mod order;
+mod records;
+
+pub use due::{Answer, At, Decision, Due, Reason, Status, again};
+pub use memory::Kept;
+pub use order::{
+    Action, Deed, FUTURE, NUMBERS, OTHERS, OTHERS_FROM, Operation, Order, Terms, dated, key_of,
+    keyspace, made_at,
+};
+
+pub use records::Held;
+pub(super) use records::{change, judge, records, records_of};
 
 use super::laws::{Breach, Law};
-use crate::{
-    Engine, Error, Expect, IdempotencyKey, Keyspace, Outcome, Rejection, Request, SeqNo, Snapshot,
-    Version,
-};
+use crate::{LogTime, Mode, Outcome, SeqNo, base::limits::KEY_AHEAD_NANOS};
+use memory::{Memory, Row};
 use std::collections::BTreeMap;
-
-/// Where the records of the model live, but for those from [`OTHERS_FROM`] on.
-pub const NUMBERS: Keyspace<u32, i64> = Keyspace::new("numbers");
-/// Where those live.
-pub const OTHERS: Keyspace<u32, i64> = Keyspace::new("others");
-/// Keys from this one on are of the second keyspace.
-pub const OTHERS_FROM: u32 = 1_000;
-
-/// A request, as plain data.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Order {
-    /// The idempotency key, if it has one.
-    pub name: Option<u64>,
-    /// Expectations and mutations, in order; no record twice.
-    pub operations: Vec<Operation>,
-    /// How many bytes the result has.
-    pub result_bytes: usize,
-}
-
-/// One expectation, with or without a mutation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Operation {
-    /// Of which record.
-    pub key: u32,
-    /// What it must be before.
-    pub expect: Expect,
-    /// What to do with it.
-    pub action: Action,
-}
-
-/// What an operation does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// Nothing.
-    Check,
-    /// Sets the value.
-    Put(i64),
-    /// Removes the record.
-    Delete,
-    /// Adds so much, to a sum within the bounds.
-    Add {
-        /// How much.
-        delta: i64,
-        /// The least and the greatest sum.
-        bounds: (i64, i64),
-    },
-}
-
-/// A record, as far as the model knows it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Held {
-    /// Its value.
-    pub value: i64,
-    /// The entry that last wrote it.
-    pub version: Version,
-    /// The entry that created it.
-    pub created: Version,
-}
-
-/// What becomes of an order.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Decision {
-    /// It is carried out.
-    Commit,
-    /// It was decided before.
-    Remembered,
-    /// An expected version is stale; this one is there.
-    Conflict(Option<Version>),
-    /// `Absent` or `Present` does not hold; this version is there.
-    Unmet(Option<Version>),
-    /// A sum would leave its bounds; this is what would be added to.
-    OutOfBounds(i64),
-    /// The key was used for something else.
-    Reused,
-}
-
-/// The answer that is due to an order.
-#[derive(Clone, Debug)]
-pub enum Due {
-    /// A receipt.
-    Receipt {
-        /// With this number, where that is known.
-        seq: Option<SeqNo>,
-        /// Whether an earlier delivery was carried out.
-        replayed: bool,
-    },
-    /// A refusal that says this.
-    Refusal(Decision),
-    /// The very answer that was given before.
-    Same(Outcome<Vec<u8>>),
-    /// The error that says that the key was used for something else.
-    Reused,
-}
-
-/// What is remembered under a key.
-#[derive(Clone, Debug)]
-enum Told {
-    /// The answer that was given, as every retry must get it.
-    Answer(Outcome<Vec<u8>>),
-    /// Nobody was told: carried out as this entry.
-    Committed(SeqNo),
-    /// Nobody was told: refused.
-    Refused(Decision),
-}
 
 /// The reference model.
 #[derive(Clone, Debug, Default)]
 pub struct Model {
     records: BTreeMap<u32, Held>,
-    window: BTreeMap<u64, (Order, Told)>,
+    memory: Memory,
+    mode: Mode,
+    /// Whether an order with a key may be answered before it is durable.
+    buffered_keys: bool,
     last: SeqNo,
     passed: SeqNo,
-}
-
-impl Order {
-    /// The request for the engine.
-    ///
-    /// # Panics
-    /// Never: the idempotency key is well formed.
-    pub fn request(&self) -> Request<Vec<u8>> {
-        let mut request = self.idempotency_key().map_or_else(Request::unkeyed, Request::new);
-        for &Operation { key, expect, action } in &self.operations {
-            let keyspace = keyspace(key);
-            request = match action {
-                Action::Check => request.check(keyspace, &key, expect),
-                Action::Put(value) => request.put(keyspace, &key, &value, expect),
-                Action::Delete => request.delete(keyspace, &key, expect),
-                Action::Add { delta, bounds } => {
-                    request.add_expecting(keyspace, &key, delta, bounds.0..=bounds.1, expect)
-                }
-            };
-        }
-        request.result(&self.result())
-    }
-
-    /// The idempotency key of the request.
-    pub(super) fn idempotency_key(&self) -> Option<IdempotencyKey> {
-        let key = |name: u64| IdempotencyKey::new("model", name.to_be_bytes());
-        self.name.map(|name| key(name).expect("short and not empty"))
-    }
-
-    /// The result, which differs from key to key and has no zeros in it.
-    #[must_use]
-    pub fn result(&self) -> Vec<u8> {
-        let first = self.name.unwrap_or(7);
-        (0..self.result_bytes as u64).map(|place| ((first + place) % 251 + 1) as u8).collect()
-    }
+    /// Of the last entry, where that is known.
+    time: Option<LogTime>,
 }
 
 impl Model {
+    /// The model of an engine with these settings; see [`remember_outcomes_for`](crate::Builder::remember_outcomes_for),
+    /// [`remember_keys_for`](crate::Builder::remember_keys_for) and
+    /// [`allow_buffered_keys`](crate::Builder::allow_buffered_keys). It must be told the time of every entry.
+    #[must_use]
+    pub fn with(kept: Option<Kept>, buffered_keys: bool) -> Self {
+        let memory = kept.map_or_else(Memory::default, Memory::keeping);
+        Self { memory, buffered_keys, ..Self::default() }
+    }
+
     /// The records, by key.
     #[must_use]
     pub fn records(&self) -> &BTreeMap<u32, Held> {
@@ -171,46 +60,149 @@ impl Model {
         self.last
     }
 
-    /// Every order that is remembered, by idempotency key.
+    /// Its time, where that is known.
+    #[must_use]
+    pub fn time(&self) -> Option<LogTime> {
+        self.time
+    }
+
+    /// Whether the database takes writes.
+    #[must_use]
+    pub fn mode(&self) -> &Mode {
+        &self.mode
+    }
+
+    /// Every order that is remembered whole, by idempotency key.
     pub fn remembered(&self) -> impl DoubleEndedIterator<Item = &Order> {
-        self.window.values().map(|(order, _)| order)
+        self.memory.rows().filter(|(_, row)| !row.stub).filter_map(|(_, row)| row.order.as_ref())
+    }
+
+    /// Every name that something is remembered of.
+    pub fn names(&self) -> impl DoubleEndedIterator<Item = u64> {
+        self.memory.rows().map(|(name, _)| name)
+    }
+
+    /// Which entry decided about a name, if that is remembered.
+    #[must_use]
+    pub fn decided(&self, name: u64) -> Option<At> {
+        self.memory.get(name).map(|row| row.at)
     }
 
     /// What must become of an order now.
     #[must_use]
     pub fn decide(&self, order: &Order) -> Decision {
-        if let Some((first, _)) = order.name.and_then(|name| self.window.get(&name)) {
-            let same = first.operations == order.operations;
-            return if same { Decision::Remembered } else { Decision::Reused };
+        self.decide_order(order, Terms::default())
+    }
+
+    /// What must become of it now: an error where it says something of a fence.
+    #[must_use]
+    pub fn decide_on(&self, deed: &Deed, terms: Terms) -> Decision {
+        match deed {
+            Deed::Order(order) => self.decide_order(order, terms),
+            Deed::Mode(_) => Decision::Commit,
+            Deed::Fence(name) if self.memory.get(*name).is_some() => Decision::Remembered,
+            Deed::Fence(name) => {
+                let refused = self.expired(*name).or_else(|| self.read_only());
+                refused.map_or(Decision::Commit, Decision::Error)
+            }
         }
-        judge(&self.records, order)
+    }
+
+    fn decide_order(&self, order: &Order, terms: Terms) -> Decision {
+        if terms.buffered && order.name.is_some() && !self.buffered_keys {
+            return Decision::Error(Reason::BufferedKey);
+        }
+        if let Some(row) = order.name.and_then(|name| self.memory.get(name)) {
+            return match &row.order {
+                None => Decision::Error(Reason::Fenced),
+                Some(first) if first.operations != order.operations => {
+                    Decision::Error(Reason::Reused)
+                }
+                Some(_) if row.stub || terms.rejects_duplicates => Decision::Error(Reason::Decided),
+                Some(_) => Decision::Remembered,
+            };
+        }
+        let expired = order.name.and_then(|name| self.expired(name));
+        let late = || terms.late.then_some(Reason::Late);
+        let future = || order.is_of_the_future().then_some(Reason::Future);
+        let refused = expired.or_else(late).or_else(|| self.read_only()).or_else(future);
+        refused.map_or_else(|| judge(&self.records, order), Decision::Error)
+    }
+
+    /// What is forgotten may have been decided under a key that says that it was made ten minutes later than that.
+    fn expired(&self, name: u64) -> Option<Reason> {
+        let (made, horizon) = (made_at(name)?, self.memory.horizon?);
+        let expired = made.get() <= horizon.get().saturating_add(KEY_AHEAD_NANOS);
+        expired.then_some(Reason::Expired(horizon))
+    }
+
+    fn read_only(&self) -> Option<Reason> {
+        match &self.mode {
+            Mode::ReadWrite => None,
+            Mode::ReadOnly { reason } => Some(Reason::ReadOnly(reason.clone())),
+        }
     }
 
     /// Whether an order takes an entry of the log.
     #[must_use]
     pub fn is_logged(&self, order: &Order) -> bool {
-        match self.decide(order) {
-            Decision::Commit => true,
-            Decision::Unmet(_) | Decision::OutOfBounds(_) => order.name.is_some(),
-            Decision::Remembered | Decision::Conflict(_) | Decision::Reused => false,
-        }
+        is_logged(order.name, &self.decide(order))
+    }
+
+    /// Whether it takes an entry of the log.
+    #[must_use]
+    pub fn is_logged_on(&self, deed: &Deed, terms: Terms) -> bool {
+        is_logged(deed.name(), &self.decide_on(deed, terms))
     }
 
     /// The answer an order must get now.
     #[must_use]
     pub fn due(&self, order: &Order) -> Due {
-        let told = order.name.and_then(|name| self.window.get(&name)).map(|(_, told)| told);
-        match (self.decide(order), told) {
-            (Decision::Reused, _) => Due::Reused,
-            (Decision::Remembered, Some(Told::Answer(answer))) => Due::Same(answer.clone()),
-            (Decision::Remembered, Some(Told::Committed(seq))) => {
-                Due::Receipt { seq: Some(*seq), replayed: true }
+        self.due_to(self.decide(order), order.name)
+    }
+
+    /// The answer that must be given now.
+    #[must_use]
+    pub fn due_on(&self, deed: &Deed, terms: Terms) -> Due {
+        match (self.decide_on(deed, terms), deed) {
+            (Decision::Commit, Deed::Mode(_)) => Due::Entry(None),
+            (Decision::Commit, Deed::Fence(_)) => Due::Status(Status::Fenced(None)),
+            (Decision::Remembered, Deed::Fence(name)) => Due::Status(self.status(*name)),
+            (decision, deed) => self.due_to(decision, deed.name()),
+        }
+    }
+
+    fn due_to(&self, decision: Decision, name: Option<u64>) -> Due {
+        let row = name.and_then(|name| self.memory.get(name));
+        match (decision, row) {
+            (Decision::Error(reason), row) => {
+                Due::Error(reason, row.map(|row| (row.class(), row.at)))
             }
-            (Decision::Remembered, Some(Told::Refused(decision))) => Due::Refusal(decision.clone()),
+            (Decision::Remembered, Some(Row { answer: Some(answer), .. })) => {
+                Due::Same(answer.clone())
+            }
+            (Decision::Remembered, Some(Row { decision: Decision::Commit, at, .. })) => {
+                Due::Receipt { at: Some(*at), replayed: true }
+            }
+            (Decision::Remembered, Some(Row { decision, .. })) => Due::Refusal(decision.clone()),
             (Decision::Remembered | Decision::Commit, _) => {
-                Due::Receipt { seq: None, replayed: false }
+                Due::Receipt { at: None, replayed: false }
             }
             (refused, _) => Due::Refusal(refused),
+        }
+    }
+
+    /// What a key stands for now.
+    #[must_use]
+    pub fn status(&self, name: u64) -> Status {
+        let Some(row) = self.memory.get(name) else {
+            return Status::NotRemembered(self.memory.horizon);
+        };
+        match (&row.order, &row.decision) {
+            (None, _) => Status::Fenced(Some(row.at)),
+            _ if row.stub => Status::Stub(row.at, row.class()),
+            (Some(order), Decision::Commit) => Status::Committed(row.at, order.result()),
+            (_, refused) => Status::Rejected(row.at, refused.clone()),
         }
     }
 
@@ -231,20 +223,42 @@ impl Model {
         answer: &Outcome<Vec<u8>>,
         durable: SeqNo,
     ) -> Result<(), Breach> {
-        self.due(order).check(order, answer)?;
-        let logged = self.is_logged(order);
+        let deed = Deed::Order(order.clone());
+        self.agree_on(&deed, Terms::default(), &Answer::Outcome(answer.clone()), durable, None)
+    }
+
+    /// Compares an answer with what it must be, and carries it out as an entry of this time. `last` is the engine's last
+    /// entry after it.
+    ///
+    /// # Errors
+    /// What is wrong with the answer.
+    pub fn agree_on(
+        &mut self,
+        deed: &Deed,
+        terms: Terms,
+        answer: &Answer,
+        last: SeqNo,
+        time: Option<LogTime>,
+    ) -> Result<(), Breach> {
+        let logged = self.is_logged_on(deed, terms);
+        self.due_on(deed, terms).check_answer(deed, answer)?;
         let seq = match answer {
-            Outcome::Committed(receipt) => receipt.seq,
-            Outcome::Rejected(_) => durable,
+            Answer::Outcome(Outcome::Committed(receipt)) => receipt.seq,
+            Answer::Outcome(Outcome::Rejected(_)) | Answer::Status(_) => last,
+            Answer::Entry(seq) => *seq,
         };
         if logged && !self.is_free(seq) {
             let taken = self.last.max(self.passed);
-            let what = format!("{order:?} became entry {seq}, {taken} being taken");
+            let what = format!("{deed:?} became entry {seq}, {taken} being taken");
             return Err(Breach::new(Law::Versions, what));
         }
-        self.carry_out(order, seq);
-        if let Some((_, told)) = order.name.and_then(|name| self.window.get_mut(&name)) {
-            *told = Told::Answer(again(answer));
+        if logged {
+            self.carry_out_deed(deed, At { seq, time });
+        }
+        if let (Deed::Order(Order { name: Some(name), .. }), Answer::Outcome(answer)) =
+            (deed, answer)
+        {
+            self.memory.tell(*name, again(answer));
         }
         Ok(())
     }
@@ -256,183 +270,40 @@ impl Model {
 
     /// Carries an order out as entry `seq`, without anybody being told. Does nothing if it takes no entry.
     pub fn carry_out(&mut self, order: &Order, seq: SeqNo) {
-        if !self.is_logged(order) {
+        let deed = Deed::Order(order.clone());
+        self.carry_out_deed(&deed, At { seq, time: None });
+    }
+
+    /// Carries it out as this entry, without anybody being told. Does nothing if it takes no entry.
+    pub fn carry_out_deed(&mut self, deed: &Deed, at: At) {
+        let decision = self.decide_on(deed, Terms::default());
+        if !is_logged(deed.name(), &decision) {
             return;
         }
-        let decision = self.decide(order);
-        self.last = seq;
-        if decision == Decision::Commit {
-            change(&mut self.records, order, seq.into());
+        self.last = at.seq;
+        if let Some(time) = at.time {
+            self.memory.pass(time);
+            self.time = Some(time);
         }
-        if let Some(name) = order.name {
-            let told = match decision {
-                Decision::Commit => Told::Committed(seq),
-                refused => Told::Refused(refused),
-            };
-            self.window.insert(name, (order.clone(), told));
-        }
-    }
-
-    /// Compares the records an engine shows with those it must show.
-    ///
-    /// # Errors
-    /// Where they differ, or what went wrong while reading.
-    pub fn compare(&self, engine: &Engine) -> Result<(), Breach> {
-        self.compare_snapshot(&engine.snapshot())
-    }
-
-    /// Compares the records of a snapshot with those it must show.
-    ///
-    /// # Errors
-    /// Where they differ, or what went wrong while reading.
-    pub fn compare_snapshot(&self, snapshot: &Snapshot) -> Result<(), Breach> {
-        let failed = |error: Error| Breach::new(Law::Healing, format!("reading: {error}"));
-        let seen = records_of(snapshot).map_err(failed)?;
-        if seen != self.records {
-            let what = format!("the records are {seen:?} instead of {:?}", self.records);
-            return Err(Breach::loss(Law::Prefix, what));
-        }
-        let counted =
-            snapshot.len(&NUMBERS).map_err(failed)? + snapshot.len(&OTHERS).map_err(failed)?;
-        if counted != seen.len() as u64 {
-            let what = format!("{counted} records are counted where there are {}", seen.len());
-            return Err(Breach::new(Law::Prefix, what));
-        }
-        Ok(())
-    }
-}
-
-impl Due {
-    /// Holds an answer against what is due: laws 2 to 5.
-    ///
-    /// # Errors
-    /// They differ.
-    pub fn check(&self, order: &Order, answer: &Outcome<Vec<u8>>) -> Result<(), Breach> {
-        let agrees = match self {
-            Self::Receipt { seq, replayed } => is_receipt(order, answer, *replayed, *seq),
-            Self::Refusal(decision) => is_refusal(answer, decision),
-            Self::Same(first) => first == answer,
-            Self::Reused => false,
-        };
-        if agrees {
-            return Ok(());
-        }
-        let carried_out = matches!(answer, Outcome::Committed(_));
-        let law = match self {
-            Self::Same(_) | Self::Reused | Self::Receipt { replayed: true, .. } => Law::Once,
-            Self::Refusal(Decision::Conflict(_)) if carried_out => Law::Versions,
-            Self::Refusal(_) if carried_out => Law::Rejected,
-            _ => Law::Shown,
-        };
-        Err(Breach::new(law, format!("{order:?} got {answer:?}, and {self:?} was due")))
-    }
-}
-
-/// The answer every retry gets after this one.
-pub fn again(answer: &Outcome<Vec<u8>>) -> Outcome<Vec<u8>> {
-    let mut again = answer.clone();
-    if let Outcome::Committed(receipt) = &mut again {
-        receipt.replayed = true;
-    }
-    again
-}
-
-/// The keyspace of a record.
-#[must_use]
-pub fn keyspace(key: u32) -> &'static Keyspace<u32, i64> {
-    if key < OTHERS_FROM { &NUMBERS } else { &OTHERS }
-}
-
-/// What becomes of an order that nothing is remembered of.
-pub(super) fn judge(records: &BTreeMap<u32, Held>, order: &Order) -> Decision {
-    let there = |operation: &Operation| records.get(&operation.key).map(|record| record.version);
-    let stale = order.operations.iter().find_map(|operation| match operation.expect {
-        Expect::Version(version) => Some(there(operation)).filter(|v| *v != Some(version)),
-        _ => None,
-    });
-    if let Some(found) = stale {
-        return Decision::Conflict(found);
-    }
-    let unmet = order.operations.iter().find_map(|operation| {
-        let found = there(operation);
-        match operation.expect {
-            Expect::Absent => Some(found).filter(Option::is_some),
-            Expect::Present => Some(found).filter(Option::is_none),
-            _ => None,
-        }
-    });
-    if let Some(found) = unmet {
-        return Decision::Unmet(found);
-    }
-    let over = order.operations.iter().find_map(|operation| {
-        let Action::Add { delta, bounds } = operation.action else { return None };
-        let current = records.get(&operation.key).map_or(0, |record| record.value);
-        let sum = current.checked_add(delta).filter(|sum| (bounds.0..=bounds.1).contains(sum));
-        sum.is_none().then_some(current)
-    });
-    over.map_or(Decision::Commit, Decision::OutOfBounds)
-}
-
-/// Carries out all operations of an order, as entry `version`.
-pub(super) fn change(records: &mut BTreeMap<u32, Held>, order: &Order, version: Version) {
-    for operation in &order.operations {
-        let old = records.get(&operation.key);
-        let value = match operation.action {
-            Action::Check => continue,
-            Action::Delete => {
-                records.remove(&operation.key);
-                continue;
+        match deed {
+            Deed::Mode(mode) => self.mode = mode.clone(),
+            Deed::Order(order) if decision == Decision::Commit => {
+                change(&mut self.records, order, at.seq.into());
             }
-            Action::Put(value) => value,
-            Action::Add { delta, .. } => old.map_or(0, |old| old.value) + delta,
-        };
-        let created = old.map_or(version, |old| old.created);
-        records.insert(operation.key, Held { value, version, created });
+            Deed::Order(_) | Deed::Fence(_) => {}
+        }
+        if let Some(name) = deed.name() {
+            let (order, answer) = (deed.order().cloned(), None);
+            self.memory.remember(name, Row { at, order, decision, answer, stub: false });
+        }
     }
 }
 
-pub(super) fn records(engine: &Engine) -> Result<BTreeMap<u32, Held>, Error> {
-    records_of(&engine.snapshot())
-}
-
-pub(super) fn records_of(snapshot: &Snapshot) -> Result<BTreeMap<u32, Held>, Error> {
-    let items = snapshot.range(&NUMBERS, ..).chain(snapshot.range(&OTHERS, ..));
-    items
-        .map(|item| {
-            let (key, record) = item?;
-            let (version, created) = (record.version, record.created);
-            Ok((key, Held { value: record.value, version, created }))
-        })
-        .collect()
-}
-
-fn is_receipt(
-    order: &Order,
-    answer: &Outcome<Vec<u8>>,
-    replayed: bool,
-    seq: Option<SeqNo>,
-) -> bool {
-    match answer {
-        Outcome::Committed(receipt) => {
-            receipt.replayed == replayed
-                && receipt.result == order.result()
-                && seq.is_none_or(|seq| seq == receipt.seq)
-        }
-        Outcome::Rejected(_) => false,
-    }
-}
-
-fn is_refusal(answer: &Outcome<Vec<u8>>, decision: &Decision) -> bool {
-    match (answer, decision) {
-        (Outcome::Rejected(Rejection::Conflict(conflict)), Decision::Conflict(found)) => {
-            conflict.found() == *found
-        }
-        (Outcome::Rejected(Rejection::Expectation(unmet)), Decision::Unmet(version)) => {
-            unmet.found.as_ref().map(|found| found.version) == *version
-        }
-        (Outcome::Rejected(Rejection::OutOfBounds(over)), Decision::OutOfBounds(current)) => {
-            over.current == *current
-        }
-        _ => false,
+/// Whether what becomes of it is an entry of the log.
+fn is_logged(name: Option<u64>, decision: &Decision) -> bool {
+    match decision {
+        Decision::Commit => true,
+        Decision::Unmet(_) | Decision::OutOfBounds(_) => name.is_some(),
+        Decision::Remembered | Decision::Conflict(_) | Decision::Error(_) => false,
     }
 }

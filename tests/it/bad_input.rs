@@ -51,7 +51,7 @@ fn refused<T: std::fmt::Debug>(
 }
 
 fn limit(what: &'static str, actual: usize, min: usize, max: usize) -> LimitError {
-    LimitError { what, actual, min, max, hint: "change the request" }
+    LimitError { what, actual, min, max, hint: "change the request", passes: false }
 }
 
 fn blob(bytes: usize) -> Bytes {

@@ -84,6 +84,32 @@ fn what_is_lost_is_the_end_and_never_what_was_synced() {
     }
 }
 
+/// After a clean close the next opening goes on with the very next number, so a crash must not find the mark of that close
+/// where a buffered answer, or a look at what is applied, has told of one.
+#[test]
+fn a_number_that_was_told_and_lost_is_not_given_again() {
+    let told: [fn(&Engine) -> u64; 2] = [
+        |engine| engine.commit(buffered(2)).unwrap().committed().unwrap().seq.get(),
+        |engine| {
+            drop(engine.submit(put(2)));
+            engine.snapshot_applied().seq().get()
+        },
+    ];
+    for tell in told {
+        let disk = SimDisk::new();
+        let engine = open(&disk);
+        engine.commit(put(1)).unwrap().committed().unwrap();
+        engine.close().unwrap();
+        let engine = open(&disk);
+        let lost = tell(&engine);
+        assert_eq!(lost, 2);
+        let engine = open(&disk.after_power_cut(&Choice::None));
+        assert_eq!(seen(&engine), Some(1));
+        let next = engine.commit(put(3)).unwrap().committed().unwrap().seq.get();
+        assert!(next > lost, "{next} was told before, of something else");
+    }
+}
+
 #[test]
 fn an_answer_about_what_is_buffered_waits_until_it_is_durable() {
     let engine = open(&SimDisk::new());

@@ -3,11 +3,16 @@
 mod lives;
 
 use crate::support::key;
-use std::time::Duration;
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
 use steadfast::{
     Background, Builder, Engine, Error, ErrorKind, Expect, IdempotencyKey, KeyStatus, Keyspace,
-    LogTime, Outcome, OutcomeClass, Rejection, Request, Retry,
-    testing::{SimClock, SimDisk},
+    LogTime, Outcome, OutcomeClass, Rejection, Request, Retry, Ticket,
+    testing::{Choice, Repeat, SimClock, SimDisk},
 };
 
 const SUMS: Keyspace<u32, i64> = Keyspace::new("sums");
@@ -153,6 +158,75 @@ fn an_outcome_is_told_for_three_days_then_only_that_it_was_decided_then_nothing(
     }
 }
 
+fn poll<T>(ticket: &mut Ticket<T>) -> Poll<Result<Outcome<T>, Error>> {
+    Pin::new(ticket).poll(&mut Context::from_waker(Waker::noop()))
+}
+
+/// What a crash can take back is not told.
+#[test]
+fn that_only_a_stub_is_left_is_told_once_that_is_durable() {
+    for failing in [false, true] {
+        let subject = Subject::new();
+        let (done, fenced) = (key("done"), key("fenced"));
+        let receipt = subject.add(&done).unwrap().committed().unwrap();
+        subject.engine.fence(&fenced).unwrap();
+        subject.clock.advance(DAY * 4);
+        assert!(matches!(subject.engine.resolve(&done), Ok(KeyStatus::Committed(_))));
+        // This entry takes the steps, and is not written yet.
+        let tick = Request::unkeyed().add(&SUMS, &999, 1, 0..=i64::MAX);
+        let mut tick = subject.engine.submit(tick);
+        let mut retry = subject.engine.submit(add(&done));
+        let other = Request::new(done.clone()).put(&SUMS, &3, &3, Expect::Any);
+        let mut other = subject.engine.submit(other);
+        assert!(poll(&mut tick).is_pending());
+        assert!(poll(&mut retry).is_pending(), "a crash now gives the whole outcome back");
+        assert!(poll(&mut other).is_pending());
+        // A fence is one, whole or as a stub.
+        let error = subject.engine.submit(add(&fenced)).wait().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Fenced);
+        let whole = |disk: SimDisk| {
+            let engine = builder(&subject.clock).open_on(disk).unwrap();
+            let again = engine.commit(add(&done)).unwrap().committed().unwrap();
+            assert_eq!((again.seq, again.replayed), (receipt.seq, true));
+            assert_eq!(again.result, "added");
+        };
+        whole(subject.disk.after_power_cut(&Choice::None));
+        let fails = subject.disk.io_count() + 1;
+        if failing {
+            subject.disk.fail_call(fails, std::io::ErrorKind::Other, Repeat::Once);
+        }
+        assert!(subject.engine.run_background_step().unwrap());
+        let (retry, other) = (poll(&mut retry), poll(&mut other));
+        let (Poll::Ready(Err(retry)), Poll::Ready(Err(other))) = (retry, other) else {
+            panic!("they were not answered")
+        };
+        let status = subject.engine.resolve(&done);
+        if failing {
+            assert_eq!((retry.kind(), other.kind()), (ErrorKind::Poisoned, ErrorKind::Poisoned));
+            assert!(matches!(status, Err(Error::Poisoned { .. })), "{status:?}");
+            assert_eq!(subject.add(&done).unwrap_err().kind(), ErrorKind::Poisoned);
+            whole(subject.disk.after_power_cut(&Choice::None));
+        } else {
+            assert_eq!(retry.kind(), ErrorKind::AlreadyDecided);
+            assert_eq!(other.kind(), ErrorKind::KeyReused);
+            assert!(matches!(status, Ok(KeyStatus::Stub { .. })), "{status:?}");
+        }
+    }
+}
+
+/// Whoever asks what a key stands for waits for that, too.
+#[test]
+fn a_stub_is_resolved_once_it_is_durable() {
+    let subject = Subject::new();
+    let receipt = subject.add(&key("done")).unwrap().committed().unwrap();
+    subject.clock.advance(DAY * 4);
+    drop(subject.engine.submit(Request::unkeyed().add(&SUMS, &999, 1, 0..=i64::MAX)));
+    assert_eq!(subject.engine.durable_seq(), receipt.seq);
+    let status = subject.engine.resolve(&key("done")).unwrap();
+    assert!(matches!(status, KeyStatus::Stub { .. }), "{status:?}");
+    assert!(subject.engine.durable_seq() > receipt.seq, "it was told before");
+}
+
 #[test]
 fn a_key_that_says_when_it_was_made_is_never_carried_out_twice() {
     let mut subject = Subject::new();
@@ -222,7 +296,7 @@ fn a_full_window_refuses_new_keys_and_forgets_nothing_early() {
     let taken = keys.iter().take_while(|key| subject.add(key).is_ok()).count();
     assert!((5..15).contains(&taken), "{taken}");
     let error = subject.add(&keys[taken]).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Limit, "{error}");
+    assert_eq!((error.kind(), error.retry()), (ErrorKind::Limit, Retry::SameKey), "{error}");
     assert!(error.to_string().contains("remembered outcomes"), "{error}");
     assert_eq!(subject.engine.fence(&keys[taken]).unwrap_err().kind(), ErrorKind::Limit);
     for key in &keys[..taken] {
@@ -255,7 +329,7 @@ fn a_scope_that_fills_its_share_disturbs_no_other() {
             subject.reopen_as(limited);
         }
         let error = subject.add(&of("greedy", taken)).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Limit, "{error}");
+        assert_eq!((error.kind(), error.retry()), (ErrorKind::Limit, Retry::SameKey), "{error}");
         assert!(error.to_string().contains("for the scope"), "{error}");
         assert!(subject.add(&of("greedy", 0)).unwrap().committed().unwrap().replayed);
         subject.add(&of("modest", usize::from(reopened))).unwrap().committed().unwrap();

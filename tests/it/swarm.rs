@@ -15,7 +15,7 @@ use std::{
 use steadfast::testing::{
     Entropy, Lie, SimEntropy,
     laws::Law,
-    swarm::{self, Event, Failure, Plan, Summary, Trouble},
+    swarm::{self, Event, Failure, KINDS, Plan, Summary, Trouble},
 };
 
 /// How many seeds: more of them with `STEADFAST_SEEDS=100000 cargo test --release --test it swarm`.
@@ -63,9 +63,23 @@ fn assert_explored(summary: &Summary) {
         let met = summary.faults.get(trouble.name()).copied().unwrap_or(0);
         assert!(met > 0, "{} was never met", trouble.name());
     }
+    for kind in KINDS {
+        let told = summary.kinds.get(kind).copied().unwrap_or(0);
+        assert!(told > 0, "no answer was ever: {kind}");
+    }
+    assert!(summary.statuses > 0 && summary.turned_away > 0);
     let kinds = [
         "submit",
         "commit",
+        "commit late",
+        "commit once",
+        "commit buffered",
+        "try to submit",
+        "fence",
+        "resolve",
+        "set the mode",
+        "sync",
+        "read what is applied",
         "update",
         "poll",
         "wait",
@@ -164,15 +178,23 @@ fn a_lying_disk_is_found_out_and_the_plan_shrunk() {
 #[test]
 fn a_printed_plan_is_rust() {
     #[rustfmt::skip]
-    use steadfast::testing::swarm::{Ask::*, Event::*, Hurdle::*, Rot::*, Stop::*, Trouble::*};
+    use steadfast::testing::swarm::{Ask::*, Event::*, Hurdle::*, Rot::*, Stop::*, Trouble::*, Whose::*};
     let plan = Plan {
         seed: 3,
         lie: None,
         log_limit_bytes: 1048576,
         memtable_limit_bytes: 65536,
         clock_step_nanos: 1000,
+        remember: Some((600, 7200)),
+        buffered_keys: true,
+        queue_limit_requests: 4,
         events: vec![
             Commit { ask: Swap(0) },
+            Buffered { ask: Dated(1, -60) },
+            Sync,
+            Fence { whose: New },
+            Resolve { whose: Asked(0) },
+            SetMode { read_only: true },
             Submit { client: 3, ask: Add(1, -3) },
             Update { key: 2, delta: 5 },
             Fault { trouble: ShortWrite(512), after: 7, forever: true },

@@ -1,7 +1,7 @@
 //! What is forgotten, and what there is no room to remember: each at the very edge.
 
 use super::*;
-use crate::base::Generation;
+use crate::base::{Generation, limits::KEY_AHEAD_NANOS};
 
 const MILLI: u64 = 1_000_000;
 /// A time far enough from 0, in milliseconds.

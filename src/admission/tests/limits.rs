@@ -88,7 +88,10 @@ const TABLE: [Row; 10] = [
 fn each_limit_is_what_the_table_says() {
     for (what, make, min, max) in TABLE {
         let hint = "change the request";
-        let refused = |actual| Err(ShapeError::Limit(LimitError { what, actual, min, max, hint }));
+        let refused = |actual| {
+            let passes = false;
+            Err(ShapeError::Limit(LimitError { what, actual, min, max, hint, passes }))
+        };
         if what != "value bytes" {
             assert_eq!(check_request(&make(max)), Ok(()), "{what} at the most");
         }
@@ -141,4 +144,29 @@ fn bounds_hold_something() {
     assert_eq!(check_request(&plain().add("x", 1, 3, 3)), Ok(()));
     let empty = plain().put("y", b"1").add("x", 1, 3, 2);
     assert_eq!(check_request(&empty), Err(ShapeError::EmptyBounds { operation: 1 }));
+}
+
+/// Four thousand million keyspaces take a while; a forged directory does not.
+#[test]
+fn numbers_of_keyspaces_run_out_and_are_not_given_out_twice() {
+    let mut state = State { numbered: KeyspaceId::NONE.get() - 2, ..State::default() };
+    let of = |name: &str| RequestData {
+        keyspaces: vec![identity(name)],
+        ..request(None).put("x", b"1")
+    };
+    let last = state.append(&of("last"));
+    assert_eq!(last.entry.keyspaces[0].id.get(), KeyspaceId::NONE.get() - 1);
+    for _ in 0..2 {
+        let Decision::Refused(Refusal::Limit(limit)) = state.decide(&of("more")) else {
+            panic!("it got a number")
+        };
+        assert_eq!((limit.what, limit.passes), ("keyspaces ever written to", false));
+    }
+    // What is there is written to, and what is not can be asked for.
+    let _entry = state.append(&of("last"));
+    let absent = RequestData {
+        keyspaces: vec![identity("more")],
+        ..request(None).check("x", Expect::Absent)
+    };
+    let _entry = state.append(&absent);
 }

@@ -4,7 +4,11 @@ use super::{
     memory_file::MemoryFile,
     model::{CACHE, Model, created, written},
 };
-use crate::checkpoint::{Checkpoint, CheckpointError};
+use crate::{
+    base::{Control, LogTime, SeqNo, Step},
+    checkpoint::{Checkpoint, CheckpointError},
+    state::digest::StateDigest,
+};
 
 /// Byte 9 of the file, bit 0: which of redb's two commit slots counts.
 const PRIMARY_BIT: usize = 9 * 8;
@@ -155,5 +159,54 @@ fn garbage_is_damaged() {
             let opened = case.open(file);
             assert!(matches!(opened, Err(CheckpointError::Damaged { .. })), "{len}: {opened:?}");
         }
+    }
+}
+
+/// An era, a closed generation and the open one, each with rows.
+fn with_steps(forge: impl FnOnce(&mut Control)) -> Result<(), CheckpointError> {
+    let file = created();
+    let (checkpoint, mut model) = written(&file, 1, 20);
+    for _ in 0..2 {
+        model.control.step(&Step::Close, &mut StateDigest::default()).unwrap();
+        model.step(&checkpoint, 20);
+    }
+    model.control.step(&Step::Demote { era: 0 }, &mut StateDigest::default()).unwrap();
+    let step = model.plan(1);
+    forge(&mut model.control);
+    model.write(&checkpoint, &step)?;
+    checkpoint.close()?;
+    let checkpoint = Checkpoint::open_held(file, CACHE)?;
+    model.verify(&checkpoint).map(drop)
+}
+
+type Forgery<'a> = (&'a str, &'a dyn Fn(&mut Control));
+
+/// With right checksums: nobody but a forger does that.
+#[test]
+fn a_control_row_that_says_otherwise_than_its_rows_is_damage() {
+    with_steps(|_| ()).unwrap();
+    let later = |time: &mut LogTime| *time = time.plus(1);
+    let earlier = |time: &mut LogTime| *time = LogTime::new(time.get() - 1);
+    let next = |seq: &mut SeqNo| *seq = SeqNo::new(seq.get() + 1);
+    let forgeries: [Forgery<'_>; 15] = [
+        ("bytes of a closed generation", &|c| c.generations[0].bytes += 1),
+        ("bytes of the open one", &|c| c.generations[1].bytes = 0),
+        ("stubs of a closed generation", &|c| c.generations[0].stubs ^= 1),
+        ("stubs of the open one", &|c| c.generations[1].stubs ^= 1),
+        ("the first time of a generation", &|c| earlier(&mut c.generations[0].first_time)),
+        ("a later first time", &|c| later(&mut c.generations[0].first_time)),
+        ("the last time of a generation", &|c| earlier(&mut c.generations[0].last_time)),
+        ("the last time of the open one", &|c| later(&mut c.generations[1].last_time)),
+        ("the last entry of the open one", &|c| next(&mut c.generations[1].last)),
+        ("the first time of an era", &|c| later(&mut c.eras[0].first_time)),
+        ("the last time of an era", &|c| earlier(&mut c.eras[0].last_time)),
+        ("what is forgotten", &|c| c.forgotten_time = LogTime::new(9)),
+        ("more than there is", &|c| c.forgotten = SeqNo::new(1_000)),
+        ("the number of an era", &|c| c.eras[0].last_generation = 7),
+        ("the number of a generation", &|c| c.generations[1].number = 9),
+    ];
+    for (what, forge) in forgeries {
+        let found = with_steps(forge);
+        assert!(matches!(found, Err(CheckpointError::Damaged { .. })), "{what}: {found:?}");
     }
 }

@@ -78,6 +78,63 @@ fn release_keeps_the_order_and_the_syncs() {
     );
 }
 
+/// A file that is short of room, with one page held that found none.
+fn short() -> (std::sync::Arc<MemoryFile>, Backend) {
+    let file = MemoryFile::of(vec![1; 8192]);
+    let backend = Backend::passing(file.clone()).unwrap();
+    *file.room.lock() = Some(0);
+    backend.set_len(16_384).unwrap();
+    backend.write(8192, &[2; 4096]).unwrap();
+    assert!(backend.is_short());
+    file.done.lock().clear();
+    (file, backend)
+}
+
+#[test]
+fn the_sync_of_a_growth_passes_what_is_held_for_want_of_room() {
+    let (file, backend) = short();
+    backend.set_len(32_768).unwrap();
+    backend.sync_data().unwrap();
+    backend.write(0, &[3; 10]).unwrap();
+    let passed = vec![Done::SetLen(32_768), Done::Sync, Done::Write { offset: 0, len: 10 }];
+    assert_eq!(*file.done.lock(), passed);
+    // Any other sync divides what comes before it from what comes after.
+    backend.sync_data().unwrap();
+    backend.write(0, &[4; 10]).unwrap();
+    backend.set_len(65_536).unwrap();
+    backend.sync_data().unwrap();
+    backend.write(20, &[5; 10]).unwrap();
+    assert_eq!(*file.done.lock(), passed);
+    *file.room.lock() = None;
+    backend.release().unwrap();
+    assert!(file.bytes()[8192..12_288] == [2; 4096] && file.bytes()[..10] == [4; 10]);
+}
+
+#[test]
+fn no_sync_passes_a_growth_that_found_no_room() {
+    let (file, backend) = short();
+    file.full_at_growth.store(true, Ordering::Relaxed);
+    backend.set_len(32_768).unwrap();
+    backend.sync_data().unwrap();
+    // As of a header that names the length: it must not be there before it.
+    backend.write(0, &[3; 10]).unwrap();
+    backend.sync_data().unwrap();
+    assert_eq!(*file.done.lock(), []);
+    file.full_at_growth.store(false, Ordering::Relaxed);
+    *file.room.lock() = None;
+    backend.release().unwrap();
+    assert_eq!(
+        *file.done.lock(),
+        [
+            Done::Write { offset: 8192, len: 4096 },
+            Done::SetLen(32_768),
+            Done::Sync,
+            Done::Write { offset: 0, len: 10 },
+            Done::Sync,
+        ]
+    );
+}
+
 #[test]
 fn a_release_that_fails_writes_nothing_more() {
     let (bytes, _) = clean_and_unclean()[0].clone();

@@ -21,6 +21,8 @@ pub(super) struct MemoryFile {
     pub(super) changes_left: Mutex<Option<usize>>,
     /// How many more pages may be written that never were, if that is limited.
     pub(super) room: Mutex<Option<usize>>,
+    /// Whether to grow takes room that there is not.
+    pub(super) full_at_growth: AtomicBool,
     /// Whether a sync says that there is no room.
     pub(super) full_at_sync: AtomicBool,
     /// The pages that take room.
@@ -105,6 +107,9 @@ impl File for MemoryFile {
 
     fn set_len(&self, len: u64) -> io::Result<()> {
         self.change()?;
+        if len > self.len()? && self.full_at_growth.load(Ordering::Relaxed) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
         let cut = self.pages.lock().split_off(&(len as usize).div_ceil(PAGE));
         if let Some(left) = &mut *self.room.lock() {
             *left += cut.len();

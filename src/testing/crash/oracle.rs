@@ -2,15 +2,15 @@
 
 use super::{
     super::{
-        laws::{self, Breach, Law, commit},
-        model::{Action, Model, Operation, Order},
+        laws::{self, Breach, Law, Unknown, commit},
+        model::{Action, At, Deed, Model, Operation, Order},
     },
     step::Step,
     summary::Summary,
     world::{Machine, World, cut},
 };
 use crate::{
-    Engine, Error, Expect, RecoveryReport, SeqNo, Verdict,
+    Engine, Error, Expect, Mode, RecoveryReport, SeqNo, Verdict,
     disk::{Choice, SimDisk},
 };
 use std::collections::HashSet;
@@ -83,6 +83,7 @@ impl Oracle {
         let first = machine(world.disk.snapshot(), 0);
         let engine = self.open(&first)?;
         let mut model = laws::prefix(&world.model, &world.unknown, &engine)?;
+        model.compare_statuses(&engine, model.names())?;
         let report = engine.recovery().clone();
         let left = if image & 1 == 0 {
             first.disk.after_power_cut(&Choice::None)
@@ -117,6 +118,12 @@ impl Oracle {
     fn go_on(&self, world: &World, model: &mut Model, engine: &Engine) -> Result<(), Problem> {
         retry(model, engine, &world.unknown)?;
         model.compare(engine)?;
+        if *model.mode() != Mode::ReadWrite {
+            let seq = engine.set_mode(Mode::ReadWrite);
+            let seq = seq.map_err(|error| Problem::new(Law::Healing, format!("{error}")))?;
+            let mode = Deed::Mode(Mode::ReadWrite);
+            model.carry_out_deed(&mode, At { seq, time: None });
+        }
         // Names that no run reaches.
         let names = 1 << 40;
         for (name, step) in (names..).zip([Step::Put, Step::CasHit, Step::Delete, Step::Batch]) {
@@ -203,9 +210,10 @@ pub(super) fn few(disk: &SimDisk, salt: u64) -> Vec<Choice> {
 }
 
 /// Repeats every order that is remembered, and those that may be.
-fn retry(model: &mut Model, engine: &Engine, unknown: &[(Order, SeqNo)]) -> Result<(), Problem> {
+fn retry(model: &mut Model, engine: &Engine, unknown: &[Unknown]) -> Result<(), Problem> {
     let remembered: Vec<Order> = model.remembered().cloned().collect();
-    let unknown = || unknown.iter().map(|(order, _)| order).filter(|order| order.name.is_some());
+    let orders = || unknown.iter().filter_map(|unknown| unknown.deed.order());
+    let unknown = || orders().filter(|order| order.name.is_some());
     // The unknown ones twice, so that what is carried out only now is repeated as well.
     for order in remembered.iter().chain(unknown()).chain(unknown()) {
         commit(model, engine, order)?;

@@ -2,8 +2,8 @@
 
 use super::{
     super::{
-        laws::{self, Law},
-        model::Order,
+        laws::{self, Law, Unknown},
+        model::{Answer, At, Deed, Order, Terms},
     },
     oracle::Problem,
     step::Step,
@@ -98,6 +98,11 @@ impl Session {
         if step != Step::Retry {
             self.world.name += orders.len() as u64;
         }
+        let deeds = step.deeds(self.world.name);
+        if !deeds.is_empty() {
+            self.world.name += 1;
+            return self.deeds(deeds);
+        }
         let done = match step {
             Step::Burst => return self.burst(orders),
             Step::Checkpoint => self.engine().checkpoint(),
@@ -154,6 +159,58 @@ impl Session {
         }
     }
 
+    /// Hands in what is more than orders; false when the power is off.
+    fn deeds(&mut self, deeds: Vec<(Deed, Terms)>) -> Result<bool, Problem> {
+        for (deed, terms) in deeds {
+            let answer = deed.call(self.engine(), terms);
+            match answer {
+                Ok(answer) if terms.buffered => self.buffered(deed, &answer)?,
+                Ok(answer) => {
+                    let durable = self.engine().durable_seq();
+                    self.world.model.agree_on(&deed, terms, &answer, durable, None)?;
+                }
+                Err(error) if self.world.model.due_on(&deed, terms).is_error(&error) => {}
+                Err(error) => {
+                    if let Error::Indeterminate { seq } = error {
+                        let at = At { seq, time: None };
+                        self.world.unknown.push(Unknown { deed, at });
+                    }
+                    return self.power_off(&error);
+                }
+            }
+        }
+        self.sync()
+    }
+
+    /// It has its place, and may still be lost; nobody is shown it.
+    fn buffered(&mut self, deed: Deed, answer: &Answer) -> Result<(), Problem> {
+        let Answer::Outcome(Outcome::Committed(receipt)) = answer else {
+            return Err(Problem::new(Law::Rejected, format!("{deed:?} got {answer:?}")));
+        };
+        let at = At { seq: receipt.seq, time: Some(receipt.time) };
+        self.world.unknown.push(Unknown { deed, at });
+        if self.world.disk.powered_off() {
+            return Ok(());
+        }
+        Ok(self.world.model.compare(self.engine())?)
+    }
+
+    /// Makes what is buffered durable; false when the power is off.
+    fn sync(&mut self) -> Result<bool, Problem> {
+        let last = match self.engine().sync() {
+            Ok(last) => last,
+            Err(error) => return self.power_off(&error),
+        };
+        for Unknown { deed, at } in std::mem::take(&mut self.world.unknown) {
+            if at.seq > last {
+                let what = format!("a sync ended at {last}, and {deed:?} is entry {}", at.seq);
+                return Err(Problem::new(Law::Prefix, what));
+            }
+            self.world.model.carry_out_deed(&deed, at);
+        }
+        Ok(true)
+    }
+
     /// Takes an answer in; false when the power is off.
     fn answered(
         &mut self,
@@ -168,7 +225,8 @@ impl Session {
             }
             Err(error) => {
                 if let Error::Indeterminate { seq } = error {
-                    self.world.unknown.push((order, seq));
+                    let at = At { seq, time: None };
+                    self.world.unknown.push(Unknown { deed: order.into(), at });
                 }
                 self.power_off(&error)
             }

@@ -1,7 +1,7 @@
 //! What a crashed run is made of.
 
-use super::super::model::{Action, Model, Operation, Order};
-use crate::{Expect, Version};
+use super::super::model::{Action, Deed, Model, Operation, Order, Terms};
+use crate::{Expect, Mode, Version};
 
 /// One step of a run. What it does to which record follows from the model and its place in the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,11 +34,17 @@ pub enum Step {
     CloseReopen,
     /// Does one piece of background work, such as preparing a segment ahead of need.
     Background,
+    /// Fences a key, then delivers its request.
+    Fence,
+    /// Sets the database to take no writes, asks for one, and sets it back.
+    Rest,
+    /// Two requests that are answered before they are durable, then a sync.
+    Buffered,
 }
 
 impl Step {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 17] = [
         Self::Put,
         Self::Insert,
         Self::CasHit,
@@ -53,7 +59,34 @@ impl Step {
         Self::Checkpoint,
         Self::CloseReopen,
         Self::Background,
+        Self::Fence,
+        Self::Rest,
+        Self::Buffered,
     ];
+
+    /// What else than plain orders a step hands in, one after the other, the first under the idempotency key `name`.
+    pub(super) fn deeds(self, name: u64) -> Vec<(Deed, Terms)> {
+        let put = |name, key| {
+            let action = Action::Put(1_000_000 + key as i64);
+            let operations = vec![Operation { key, expect: Expect::Any, action }];
+            Deed::Order(Order { name, operations, result_bytes: 20 })
+        };
+        let buffered = Terms { buffered: true, ..Terms::default() };
+        let plain = |deed| (deed, Terms::default());
+        match self {
+            Self::Fence => vec![plain(Deed::Fence(name)), plain(put(Some(name), 9))],
+            Self::Rest => {
+                let reason = "a while".to_owned();
+                let read_only = plain(Deed::Mode(Mode::ReadOnly { reason }));
+                let late = Terms { late: true, ..Terms::default() };
+                let refused = [plain(put(Some(name), 9)), (put(None, 9), late)];
+                let [first, second] = refused;
+                vec![read_only, first, second, plain(Deed::Mode(Mode::ReadWrite))]
+            }
+            Self::Buffered => vec![(put(None, 10), buffered), (put(None, 11), buffered)],
+            _ => Vec::new(),
+        }
+    }
 
     /// The orders of a step, the first under the idempotency key `name`; none for steps that are not requests.
     pub(super) fn orders(self, model: &Model, name: u64) -> Vec<Order> {
@@ -106,6 +139,7 @@ impl Step {
                 vec![Order { name: None, operations, result_bytes: 50_000 }]
             }
             Self::Checkpoint | Self::CloseReopen | Self::Background => Vec::new(),
+            Self::Fence | Self::Rest | Self::Buffered => Vec::new(),
         }
     }
 }

@@ -1,13 +1,13 @@
 //! A disk without power on it, and the machine that it is put into.
 
 use super::{
-    super::model::{Model, Order},
+    super::{laws::Unknown, model::Model},
     case::End,
     oracle::Problem,
     step::Step,
 };
 use crate::{
-    Background, Engine, Error, SeqNo,
+    Background, Engine, Error,
     disk::{Choice, Lie, SimClock, SimDisk, SimEntropy},
 };
 use std::time::Duration;
@@ -32,7 +32,7 @@ pub(super) struct World {
     pub disk: SimDisk,
     pub model: Model,
     /// Requests nobody was told the outcome of, in order, with the entries they became if they were carried out.
-    pub unknown: Vec<(Order, SeqNo)>,
+    pub unknown: Vec<Unknown>,
     /// The first idempotency key not in use.
     pub name: u64,
     pub seed: u64,

@@ -5,9 +5,12 @@ use super::{
     subject::{Left, abandon, carry_out, open, order},
 };
 use crate::{
-    Engine, Error, SeqNo,
+    Engine, Error, Mode,
     disk::{Choice, Effect, Fault, Repeat, SimDisk},
-    testing::model::{Model, Order},
+    testing::{
+        laws::Unknown,
+        model::{At, Deed, Model, Order, Terms, key_of},
+    },
 };
 use std::io::ErrorKind;
 
@@ -16,7 +19,7 @@ const STEPS: usize = 16;
 /// How much must succeed once the faults are over.
 const AFTERWARDS: u64 = 100;
 
-/// Orders, checkpoints and openings on a disk of which one or two calls fail, once or for ever, or take less than they were
+/// Orders, fences, changes of the mode, checkpoints and openings on a disk of which one or two calls fail, once or for ever, or take less than they were
 /// given.
 ///
 /// - every error is one that such a disk explains;
@@ -41,7 +44,7 @@ struct Run {
     engine: Option<Engine>,
     model: Model,
     /// Nobody was told whether these were carried out, as the entries they would be.
-    unknown: Vec<(Order, SeqNo)>,
+    unknown: Vec<Unknown>,
     /// The number of the next order, and of the next opening.
     next: u64,
     life: u64,
@@ -78,14 +81,15 @@ impl Run {
     fn resolve(&mut self, engine: &Engine) {
         let applied = engine.recovery().applied_seq;
         assert!(applied >= self.model.last(), "the log ends at {applied}: something is lost");
-        for (order, seq) in std::mem::take(&mut self.unknown) {
+        for Unknown { deed, at } in std::mem::take(&mut self.unknown) {
             if self.model.last() < applied {
-                self.model.carry_out(&order, seq);
+                self.model.carry_out_deed(&deed, at);
             } else {
-                self.model.pass(seq);
+                self.model.pass(at.seq);
             }
         }
         self.model.compare(engine).unwrap_or_else(|what| panic!("{what}"));
+        self.model.compare_memory(engine).unwrap_or_else(|what| panic!("{what}"));
     }
 
     fn step(&mut self, step: u8) {
@@ -102,6 +106,19 @@ impl Run {
                 let order = self.model.remembered().next_back().cloned();
                 return order.iter().for_each(|order| self.commit(order));
             }
+            5 => {
+                self.next += 1;
+                return self.hand_in(Deed::Fence(self.next - 1));
+            }
+            6 => {
+                let reason = "a while".to_owned();
+                self.hand_in(Deed::Mode(Mode::ReadOnly { reason }));
+                return self.hand_in(Deed::Mode(Mode::ReadWrite));
+            }
+            7 => {
+                let name = self.model.names().next_back();
+                return name.into_iter().for_each(|name| self.resolve_name(name));
+            }
             _ => {
                 let order = order(self.next, &self.model);
                 self.next += 1;
@@ -114,13 +131,34 @@ impl Run {
     }
 
     fn commit(&mut self, order: &Order) {
+        self.hand_in(order.clone().into());
+    }
+
+    fn hand_in(&mut self, deed: Deed) {
         let Some(engine) = &self.engine else { return };
-        match engine.commit(order.request()) {
+        let terms = Terms::default();
+        match deed.call(engine, terms) {
             Ok(answer) => {
-                let agreed = self.model.agree(order, &answer, engine.durable_seq());
+                let last = engine.durable_seq();
+                let agreed = self.model.agree_on(&deed, terms, &answer, last, None);
                 agreed.unwrap_or_else(|what| panic!("{what}"));
             }
-            Err(Error::Indeterminate { seq }) => self.unknown.push((order.clone(), seq)),
+            Err(Error::Indeterminate { seq }) => {
+                self.unknown.push(Unknown { deed, at: At { seq, time: None } });
+            }
+            // The mode could not be set back.
+            Err(error) if self.model.due_on(&deed, terms).is_error(&error) => {}
+            Err(error) => check_kind(&error),
+        }
+    }
+
+    fn resolve_name(&self, name: u64) {
+        let Some(engine) = &self.engine else { return };
+        match engine.resolve(&key_of(name)) {
+            Ok(status) => {
+                let due = self.model.status(name);
+                assert!(due.is(&status), "name {name} stands for {status:?}, not for {due:?}");
+            }
             Err(error) => check_kind(&error),
         }
     }
@@ -135,10 +173,17 @@ impl Run {
         if let Some(engine) = self.engine.take() {
             abandon(&self.disk, engine);
         }
-        let unknown: Vec<_> = self.unknown.iter().map(|(order, _)| order.clone()).collect();
+        let orders = self.unknown.iter().filter_map(|unknown| unknown.deed.order());
+        let unknown: Vec<_> = orders.cloned().collect();
         let engine = open(&disk, self.life + 1);
         let engine = engine.unwrap_or_else(|error| panic!("the faults are over: {error}"));
         self.resolve(&engine);
+        self.engine = Some(engine);
+        self.hand_in(Deed::Mode(Mode::ReadWrite));
+        let engine = self.engine.take().expect("it was just opened");
+        let names = self.model.names().collect::<Vec<_>>();
+        let asked = self.model.compare_statuses(&engine, names);
+        asked.unwrap_or_else(|what| panic!("{what}"));
         let mut model = self.model;
         let remembered: Vec<Order> = model.remembered().cloned().collect();
         let retried = remembered.iter().chain(unknown.iter().filter(|order| order.name.is_some()));

@@ -1,21 +1,23 @@
 //! The engine against plain maps.
 
+mod promises;
 mod reads;
 
-use super::{
-    input::Input,
-    subject::{abandon, open},
-};
+use super::{input::Input, subject::abandon};
 use crate::{
-    Engine, Error, Expect, Keyspace, Outcome, Request, Snapshot, Version,
-    disk::{Choice, SimDisk},
-    testing::model::{Action, Held, Model, Operation, Order},
+    Background, Engine, Error, Expect, Keyspace, Outcome, Request, Snapshot, Version,
+    disk::{Choice, SimClock, SimDisk, SimEntropy},
+    testing::model::{
+        Action, Answer, At, Deed, Due, Held, Kept, Model, Operation, Order, Reason, Terms,
+    },
 };
 use reads::check_snapshot;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 /// Most steps.
 const STEPS: usize = 80;
+/// How long outcomes are remembered whole, and at all, in seconds.
+const REMEMBERED: (u64, u64) = (600, 7_200);
 /// Records in use.
 const KEYS: usize = 12;
 /// Keys that sort by more than their first bytes.
@@ -23,8 +25,9 @@ const TEXTS: Keyspace<(u8, String), String> = Keyspace::new("texts");
 
 type Texts = BTreeMap<(u8, String), String>;
 
-/// Orders of every kind, batches, several at once, retries, and keys used again for something else; between them
-/// checkpoints, background work, closing, kills and power cuts that lose nothing acknowledged. The engine has the least of
+/// Orders of every kind, batches, several at once, retries, and keys used again for something else; fences, questions what a
+/// key stands for, changes of the mode, deadlines, buffered answers that a crash takes or a sync saves, and times that pass until
+/// outcomes are stubs and then forgotten; between them checkpoints, background work, closing, kills and power cuts that lose nothing acknowledged. The engine has the least of
 /// memory, log and segments.
 ///
 /// Every answer is the model's, every record, range, prefix and count is that of plain maps, and a snapshot keeps showing
@@ -35,9 +38,12 @@ type Texts = BTreeMap<(u8, String), String>;
 pub fn model(data: &[u8]) {
     let input = &mut Input::new(data);
     let disk = SimDisk::new();
-    let engine = open(&disk, 0).unwrap_or_else(|error| panic!("{error}"));
-    let (model, texts) = (Model::default(), Texts::new());
-    let mut run = Run { disk, engine, model, texts, held: Vec::new(), name: 1, life: 0 };
+    let clock = SimClock::new(1_700_000_000_000_000_000, 1_000);
+    let engine = open(&disk, &clock, 0).unwrap_or_else(|error| panic!("{error}"));
+    let nanos = |seconds| seconds * 1_000_000_000;
+    let kept = Kept { whole: nanos(REMEMBERED.0), stubs: nanos(REMEMBERED.1) };
+    let (model, texts) = (Model::with(Some(kept), true), Texts::new());
+    let mut run = Run { disk, clock, engine, model, texts, held: Vec::new(), name: 1, life: 0 };
     for _ in 0..STEPS {
         if input.is_empty() {
             break;
@@ -50,8 +56,26 @@ pub fn model(data: &[u8]) {
     run.compare();
 }
 
+/// With the least of everything.
+fn open(disk: &SimDisk, clock: &SimClock, life: u64) -> Result<Engine, Error> {
+    let (whole, stubs) = REMEMBERED;
+    Engine::builder()
+        .accept_clock_jump(true)
+        .remember_outcomes_for(Duration::from_secs(whole))
+        .remember_keys_for(Duration::from_secs(stubs))
+        .allow_buffered_keys(true)
+        .background(Background::Manual)
+        .segment_bytes(0)
+        .memtable_limit_bytes(0)
+        .checkpoint_cache_bytes(0)
+        .clock(clock.clone())
+        .entropy(SimEntropy::new(life + 1))
+        .open_on(disk.clone())
+}
+
 struct Run {
     disk: SimDisk,
+    clock: SimClock,
     engine: Engine,
     model: Model,
     texts: Texts,
@@ -64,7 +88,7 @@ struct Run {
 
 impl Run {
     fn step(mut self, input: &mut Input<'_>) -> Self {
-        match input.below(16) {
+        match input.below(21) {
             0..5 => {
                 let order = self.order(input);
                 self.commit(&order);
@@ -78,9 +102,35 @@ impl Run {
             12 => self.hold(),
             13 => self.engine.checkpoint().unwrap_or_else(|error| panic!("{error}")),
             14 => drop(self.engine.run_background_step().unwrap_or_else(|error| panic!("{error}"))),
-            _ => return self.reopen(input.u8()),
+            15 => return self.reopen(input.u8()),
+            16 => self.fence(input),
+            17 => self.rest(input),
+            18 => self.once(input),
+            19 => self.clock.advance(Duration::from_secs(60 * u64::from(input.u8()))),
+            _ => return self.buffered(input),
         }
         self
+    }
+
+    /// The engine's answer is the model's, at the time that the engine gives it.
+    fn agree(&mut self, deed: &Deed, terms: Terms, answer: &Answer, at: At) {
+        let agreed = self.model.agree_on(deed, terms, answer, at.seq, at.time);
+        agreed.unwrap_or_else(|what| panic!("{what}"));
+    }
+
+    /// Asks, on these terms; an error is the one that is due.
+    fn ask(&mut self, deed: &Deed, terms: Terms) {
+        match deed.call(&self.engine, terms) {
+            Ok(answer) => {
+                let seq = self.engine.snapshot_applied().seq();
+                let at = At { seq, time: Some(self.engine.window().time) };
+                self.agree(deed, terms, &answer, at);
+            }
+            Err(error) => {
+                let due = self.model.due_on(deed, terms);
+                assert!(due.is_error(&error), "{deed:?} got {error}, and {due:?} was due");
+            }
+        }
     }
 
     fn order(&mut self, input: &mut Input<'_>) -> Order {
@@ -121,10 +171,7 @@ impl Run {
     }
 
     fn commit(&mut self, order: &Order) {
-        let answer = self.engine.commit(order.request());
-        let answer = answer.unwrap_or_else(|error| panic!("{order:?}: {error}"));
-        let agreed = self.model.agree(order, &answer, self.engine.durable_seq());
-        agreed.unwrap_or_else(|what| panic!("{what}"));
+        self.ask(&order.clone().into(), Terms::default());
     }
 
     /// Several requests before any is written: none of them is refused, or its number could not be told.
@@ -140,15 +187,18 @@ impl Run {
                 Order { name, operations, result_bytes: 20 }
             })
             .collect();
-        let tickets: Vec<_> =
-            orders.iter().map(|order| self.engine.submit(order.request())).collect();
+        let submit = |order: &Order| {
+            let ticket = self.engine.submit(order.request());
+            (ticket, self.engine.window().time)
+        };
+        let tickets: Vec<_> = orders.iter().map(submit).collect();
         if input.flag() {
             self.engine.run_background_step().unwrap_or_else(|error| panic!("{error}"));
         }
-        for (order, ticket) in orders.iter().zip(tickets) {
+        for (order, (ticket, time)) in orders.into_iter().zip(tickets) {
             let answer = ticket.wait().unwrap_or_else(|error| panic!("{order:?}: {error}"));
-            let agreed = self.model.agree(order, &answer, self.engine.durable_seq());
-            agreed.unwrap_or_else(|what| panic!("{what}"));
+            let at = At { seq: self.engine.durable_seq(), time: Some(time) };
+            self.agree(&order.into(), Terms::default(), &Answer::Outcome(answer), at);
         }
     }
 
@@ -171,9 +221,12 @@ impl Run {
         }
         let before = self.engine.durable_seq();
         let other = Order { operations, ..first.clone() };
-        match self.engine.commit(other.request()) {
-            Err(Error::KeyReused { .. }) => {}
-            answer => panic!("{first:?} was decided, and {other:?} got {answer:?}"),
+        let (deed, terms) = (Deed::from(other), Terms::default());
+        let due = self.model.due_on(&deed, terms);
+        assert!(matches!(due, Due::Error(Reason::Reused, Some(_))), "{due:?}");
+        match deed.call(&self.engine, terms) {
+            Err(error) if due.is_error(&error) => {}
+            answer => panic!("{first:?} was decided, and {deed:?} got {answer:?}"),
         }
         assert_eq!(
             self.engine.durable_seq(),
@@ -194,7 +247,12 @@ impl Run {
             self.texts.remove(&key);
         }
         match self.engine.commit(request) {
-            Ok(Outcome::Committed(receipt)) => self.model.pass(receipt.seq),
+            Ok(Outcome::Committed(receipt)) => {
+                // The model knows nothing of texts, but an entry is an entry.
+                let nothing = Order { name: None, operations: Vec::new(), result_bytes: 0 };
+                let at = At { seq: receipt.seq, time: Some(receipt.time) };
+                self.model.carry_out_deed(&nothing.into(), at);
+            }
             answer => panic!("nothing was expected, and it got {answer:?}"),
         }
     }
@@ -233,7 +291,8 @@ impl Run {
                 cut(&self.disk, self.engine, self.disk.after_power_cut(&Choice::Seeded(how.into())))
             }
         };
-        let engine = open(&left, self.life).unwrap_or_else(|error| panic!("{error}"));
+        let engine = open(&left, &self.clock, self.life);
+        let engine = engine.unwrap_or_else(|error| panic!("{error}"));
         let run = Self { disk: left, engine, ..self };
         run.compare();
         run
@@ -247,6 +306,10 @@ impl Run {
     fn compare(&self) {
         self.model.compare(&self.engine).unwrap_or_else(|what| panic!("{what}"));
         check_snapshot(&self.engine.snapshot(), self.model.records(), &self.texts);
+        let names = self.model.names().chain(1..self.name.min(4)).collect::<Vec<_>>();
+        let asked = self.model.compare_statuses(&self.engine, names);
+        let asked = asked.and_then(|()| self.model.compare_memory(&self.engine));
+        asked.unwrap_or_else(|what| panic!("{what}"));
         let count = self.engine.len(&TEXTS).unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(count, self.texts.len() as u64);
         for (snapshot, records, texts) in &self.held {

@@ -94,7 +94,7 @@ fn frame(seeds: &mut Seeds, subject: &Subject) {
 
 /// The bodies of some rows of the checkpoint, as they are stored.
 fn checkpoint_rows(subject: &Subject) -> Vec<Vec<u8>> {
-    let reader = checkpoint(subject);
+    let (_open, reader) = checkpoint(subject);
     let mut bodies = Vec::new();
     let mut body = |encode: &dyn Fn(&mut Vec<u8>)| {
         let mut out = Vec::new();
@@ -121,10 +121,12 @@ fn checkpoint_rows(subject: &Subject) -> Vec<Vec<u8>> {
     bodies
 }
 
-fn checkpoint(subject: &Subject) -> Arc<Reader> {
+/// The checkpoint, which must stay open for as long as it is read.
+fn checkpoint(subject: &Subject) -> (Checkpoint, Arc<Reader>) {
     let file = subject.disk.snapshot().open(names::CHECKPOINT).expect("the engine wrote it");
     let checkpoint = Checkpoint::open_held(file, 1 << 20).expect("nothing damaged it");
-    checkpoint.reader().expect("nothing damaged it")
+    let reader = checkpoint.reader().expect("nothing damaged it");
+    (checkpoint, reader)
 }
 
 /// Segments that verify; then each kind of damage to each log.

@@ -1,13 +1,17 @@
 //! Plans from a seed or from bytes.
 
 use super::{
-    event::{Ask, Event, Hurdle, Rot, Stop, Trouble},
+    event::{Ask, Event, Whose},
+    machine::{Hurdle, Rot, Stop, Trouble},
     plan::Plan,
 };
 use crate::disk::{Entropy, SimEntropy};
 
 /// The longest plan that comes of bytes, in events.
 const EVENTS_FROM_BYTES: usize = 4_096;
+
+/// Three days, and thirty.
+const LONG: Option<(u32, u32)> = Some((259_200, 2_592_000));
 
 /// Where choices come from.
 enum Luck<'a> {
@@ -52,8 +56,8 @@ impl Luck<'_> {
 /// How often what happens. Every seed has its own: with the same odds everywhere, what needs many of one kind and none of
 /// another would never be seen.
 struct Taste {
-    asks: [u64; 15],
-    events: [u64; 16],
+    asks: [u64; 16],
+    events: [u64; 21],
     keys: u64,
     clients: u64,
     /// The troubles that come up; none, and nothing goes wrong but the power.
@@ -88,7 +92,7 @@ impl Taste {
     /// All of it, evenly.
     fn even() -> Self {
         let troubles = Trouble::KINDS.to_vec();
-        Self { asks: [1; 15], events: [1; 16], keys: 12, clients: 8, troubles, stops: 0, near: 40 }
+        Self { asks: [1; 16], events: [1; 21], keys: 12, clients: 8, troubles, stops: 0, near: 40 }
     }
 
     fn ask(&self, luck: &mut Luck<'_>) -> Ask {
@@ -108,7 +112,8 @@ impl Taste {
             11 => Ask::PlainCheck(key),
             12 => Ask::Large(key, luck.pick(&[1, 4, 20, 48])),
             13 => Ask::Retry(luck.below(64) as u8),
-            _ => Ask::Reuse(luck.below(64) as u8),
+            14 => Ask::Reuse(luck.below(64) as u8),
+            _ => Ask::Dated(key, luck.pick(&[0, 0, -60, -100_000, -3_000_000, 900, 400_000])),
         }
     }
 
@@ -190,6 +195,24 @@ impl Taste {
                 2 => self.damage(luck),
                 _ => Event::Checkpoint,
             },
+            15 => Event::Buffered { ask: self.ask(luck) },
+            16 => match luck.below(4) {
+                0 => Event::Late { ask: self.ask(luck) },
+                1 => Event::Once { ask: self.ask(luck) },
+                _ => Event::Try { client, ask: self.ask(luck) },
+            },
+            17 => match luck.below(4) {
+                0 => Event::Fence { whose: Whose::New },
+                1 => Event::Fence { whose: Whose::Asked(luck.below(16) as u8) },
+                _ => Event::Resolve { whose: Whose::Asked(luck.below(64) as u8) },
+            },
+            18 => match luck.below(4) {
+                0 => Event::SetMode { read_only: true },
+                1 => Event::Applied,
+                2 => Event::Sync,
+                _ => Event::SetMode { read_only: false },
+            },
+            19 => Event::Commit { ask: Ask::Retry(luck.below(256) as u8) },
             _ => match luck.below(2) {
                 0 => {
                     let jump: i32 = luck.pick(&[1, 60, 86_400, 400_000_000]);
@@ -225,6 +248,7 @@ impl Plan {
         let mut taste = Taste::new(&mut luck);
         // Something is always asked.
         taste.events[0] += 4;
+        taste.events[18] = taste.events[18].min(2);
         taste.events[2] += 4;
         taste.asks[0] += 1;
         let count = 200 + luck.below(1_801).min(luck.below(1_801));
@@ -283,6 +307,9 @@ impl Plan {
             log_limit_bytes: luck.pick(&[64 << 10, 256 << 10, 1 << 20]),
             memtable_limit_bytes: luck.pick(&[64 << 10, 1 << 20]),
             clock_step_nanos: luck.pick(&[1_000, 1_000_000_000, 3_600_000_000_000]),
+            remember: luck.pick(&[None, Some((600, 7_200)), Some((28_800, 288_000)), LONG]),
+            buffered_keys: luck.one_in(3),
+            queue_limit_requests: luck.pick(&[16 << 10, 16 << 10, 4, 1]),
             ..Self::empty(seed)
         }
     }

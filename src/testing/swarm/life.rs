@@ -4,8 +4,10 @@ use super::{
     super::{
         crash::End,
         laws::{self, Breach, Law},
+        model::Deed,
     },
-    event::{Ask, Hurdle, Rot, Stop, Trouble},
+    event::Ask,
+    machine::{Hurdle, Rot, Stop, Trouble},
     mirror::Flight,
     run::{AFTERWARDS, Armed, Run},
     trouble::Struck,
@@ -14,9 +16,12 @@ use crate::{
     Background, Engine, Error, ErrorKind, RecoveryReport, Verdict,
     disk::{SimDisk, SimEntropy},
 };
+use std::{collections::BTreeSet, time::Duration};
 
 /// How many of the requests ever made are repeated after everything.
 const REPEATED: usize = 200;
+/// Of how many of the newest it is asked what they stand for after each opening.
+const RESOLVED: usize = 30;
 
 /// Cuts the power now.
 pub(super) fn cut(disk: &SimDisk) {
@@ -112,6 +117,10 @@ impl Run {
         }
         self.check_verdict(&report, undisturbed)?;
         let (flights, there) = self.mirror.recovered(&engine)?;
+        let unsure = flights.iter().filter_map(|flight| flight.deed.name());
+        let names = unsure.chain(self.history.names().take(RESOLVED)).collect::<BTreeSet<_>>();
+        self.summary.statuses += names.len() as u64;
+        self.mirror.durable().compare_statuses(&engine, names)?;
         self.summary.found_carried_out += there as u64;
         self.open = Some(engine);
         self.repeat(flights)?;
@@ -192,10 +201,17 @@ impl Run {
     }
 
     fn open_engine(&self, disk: &SimDisk, entropy: &SimEntropy) -> Result<Engine, Error> {
+        let seconds = |seconds: u32| Duration::from_secs(seconds.into());
+        let (whole, stubs) = match self.plan.remember {
+            None => (Duration::MAX, Duration::MAX),
+            Some((whole, stubs)) => (seconds(whole), seconds(stubs)),
+        };
         Engine::builder()
             .accept_clock_jump(true)
-            .remember_outcomes_for(std::time::Duration::MAX)
-            .remember_keys_for(std::time::Duration::MAX)
+            .remember_outcomes_for(whole)
+            .remember_keys_for(stubs)
+            .allow_buffered_keys(self.plan.buffered_keys)
+            .queue_limit_requests(self.plan.queue_limit_requests)
             .background(Background::Manual)
             .segment_bytes(64 << 10)
             .log_limit_bytes(self.plan.log_limit_bytes)
@@ -208,14 +224,15 @@ impl Run {
 
     /// Asks again what nobody was told the outcome of, and something of what went before.
     fn repeat(&mut self, flights: Vec<Flight>) -> Result<(), Breach> {
-        let keyed = flights.into_iter().filter(|flight| flight.order.name.is_some());
-        for Flight { order, way, .. } in keyed {
-            self.commit(order.clone(), way)?;
-            self.commit(order, way)?;
+        for Flight { deed, way, .. } in flights {
+            let Deed::Order(order) = deed else { continue };
+            if order.name.is_some() {
+                self.commit(order.clone(), way)?;
+                self.commit(order, way)?;
+            }
         }
         for back in [0, 3, 17] {
-            let asked = self.history.order(Ask::Retry(back), &self.mirror);
-            if let Some((order, way)) = asked {
+            if let Some((order, way)) = self.order(Ask::Retry(back)) {
                 self.commit(order, way)?;
             }
         }
@@ -277,9 +294,8 @@ impl Run {
         self.disk.clear_faults();
         self.disk.set_capacity(None);
         if self.open.is_some() {
-            let plain = self.history.order(Ask::Plain(0), &self.mirror);
-            let (order, way) = plain.unwrap_or_else(|| unreachable!("it needs nothing"));
-            let fine = self.commit(order, way)?;
+            let (order, way) = self.order(Ask::Plain(0)).expect("it needs nothing");
+            let fine = self.take_writes()? && self.commit(order, way)?;
             if self.mirror.stopped {
                 self.close()?;
             } else if !fine && !self.disk.powered_off() {

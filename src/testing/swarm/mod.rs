@@ -14,10 +14,12 @@
 //! ```
 
 mod ask;
+mod call;
 mod event;
 mod failure;
 mod grow;
 mod life;
+mod machine;
 mod mirror;
 mod plan;
 mod reads;
@@ -26,10 +28,11 @@ mod shrink;
 mod summary;
 mod trouble;
 
-pub use event::{Ask, Event, Hurdle, Rot, Stop, Trouble};
+pub use event::{Ask, Event, Whose};
 pub use failure::Failure;
+pub use machine::{Hurdle, Rot, Stop, Trouble};
 pub use plan::Plan;
-pub use summary::Summary;
+pub use summary::{KINDS, Summary};
 
 /// How many plans may be run to make one small.
 const SHRINKING_RUNS: usize = 1_500;

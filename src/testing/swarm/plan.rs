@@ -18,6 +18,13 @@ pub struct Plan {
     pub memtable_limit_bytes: usize,
     /// How much time passes with every look at the clock: how slow the machine is.
     pub clock_step_nanos: u64,
+    /// For how many seconds outcomes are remembered whole, and at all; see
+    /// [`Builder::remember_outcomes_for`](crate::Builder::remember_outcomes_for). For ever where nothing is said.
+    pub remember: Option<(u32, u32)>,
+    /// See [`Builder::allow_buffered_keys`](crate::Builder::allow_buffered_keys).
+    pub buffered_keys: bool,
+    /// See [`Builder::queue_limit_requests`](crate::Builder::queue_limit_requests).
+    pub queue_limit_requests: usize,
     /// What happens.
     pub events: Vec<Event>,
 }
@@ -25,8 +32,8 @@ pub struct Plan {
 /// As Rust: an expression that makes the plan, with the names of [`Plan::USE`] in scope.
 impl fmt::Debug for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { seed, lie, log_limit_bytes, memtable_limit_bytes, clock_step_nanos, events } =
-            self;
+        let Self { seed, lie, log_limit_bytes, memtable_limit_bytes, clock_step_nanos, .. } = self;
+        let Self { remember, buffered_keys, queue_limit_requests, events, .. } = self;
         let lie = lie.map_or("None".to_owned(), |lie| format!("Some(Lie::{lie:?})"));
         writeln!(f, "Plan {{")?;
         writeln!(f, "    seed: {seed},")?;
@@ -34,6 +41,9 @@ impl fmt::Debug for Plan {
         writeln!(f, "    log_limit_bytes: {log_limit_bytes},")?;
         writeln!(f, "    memtable_limit_bytes: {memtable_limit_bytes},")?;
         writeln!(f, "    clock_step_nanos: {clock_step_nanos},")?;
+        writeln!(f, "    remember: {remember:?},")?;
+        writeln!(f, "    buffered_keys: {buffered_keys},")?;
+        writeln!(f, "    queue_limit_requests: {queue_limit_requests},")?;
         writeln!(f, "    events: vec![")?;
         for event in events {
             writeln!(f, "        {event:?},")?;
@@ -46,7 +56,7 @@ impl fmt::Debug for Plan {
 impl Plan {
     /// The names that a printed plan needs.
     pub const USE: &str = "#[allow(unused_imports)]
-use steadfast::testing::{Lie, swarm::{Ask::*, Event::*, Hurdle::*, Plan, Rot::*, Stop::*, Trouble::*}};";
+use steadfast::testing::{Lie, swarm::{Ask::*, Event::*, Hurdle::*, Plan, Rot::*, Stop::*, Trouble::*, Whose::*}};";
 
     /// The plan with nothing in it.
     #[must_use]
@@ -57,6 +67,9 @@ use steadfast::testing::{Lie, swarm::{Ask::*, Event::*, Hurdle::*, Plan, Rot::*,
             log_limit_bytes: 1 << 20,
             memtable_limit_bytes: 1 << 20,
             clock_step_nanos: 1_000,
+            remember: None,
+            buffered_keys: false,
+            queue_limit_requests: 16 << 10,
             events: Vec::new(),
         }
     }

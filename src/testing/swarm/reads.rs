@@ -51,6 +51,27 @@ impl Run {
         Err(Breach::new(Law::Shown, format!("from {from} on there is {seen:?}, not {due:?}")))
     }
 
+    /// What the next request meets, durable or not.
+    pub(super) fn look_at_applied(&mut self) -> Result<(), Breach> {
+        if self.mirror.stopped {
+            // There may be more than is known.
+            return Ok(());
+        }
+        self.summary.reads += 1;
+        let snapshot = self.engine().snapshot_applied();
+        let due = if self.is_shaky() && snapshot.seq() == self.engine().durable_seq() {
+            // It could not be made safe to show more.
+            self.mirror.durable().records()
+        } else {
+            self.mirror.applied_to(snapshot.seq())?;
+            self.mirror.applied().records()
+        };
+        match laws::snapshot(&snapshot, due)? {
+            Err(error) => self.excuse(&error, || "reading what is applied".to_owned()),
+            Ok(()) => Ok(()),
+        }
+    }
+
     pub(super) fn hold(&mut self) {
         if self.held.len() < 4 {
             let records = Model::records(self.mirror.durable()).clone();

@@ -3,18 +3,20 @@
 use super::{
     super::{
         laws::{self, Breach, Law},
-        model::Held,
+        model::{Deed, Held, Kept, Model, Order, Terms},
     },
-    ask::{History, Promise, record},
-    event::{Ask, Event, Hurdle, Stop},
+    ask::{History, record},
+    call::Promise,
+    event::{Ask, Event, Whose},
     failure::Failure,
+    machine::{Hurdle, Stop},
     mirror::{Mirror, Way},
     plan::Plan,
     summary::Summary,
     trouble::Struck,
 };
 use crate::{
-    Engine, Error, ErrorKind, Snapshot,
+    Engine, Error, ErrorKind, Mode, Snapshot,
     disk::{Clock, SimClock, SimDisk, SimEntropy},
 };
 use std::{
@@ -59,6 +61,11 @@ pub(super) struct Run {
 }
 
 impl Plan {
+    fn kept(&self) -> Option<Kept> {
+        let nanos = |seconds: u32| u64::from(seconds) * 1_000_000_000;
+        self.remember.map(|(whole, stubs)| Kept { whole: nanos(whole), stubs: nanos(stubs) })
+    }
+
     /// Runs the plan, and holds everything against the laws.
     ///
     /// # Errors
@@ -96,7 +103,7 @@ impl Run {
             clock: SimClock::new(BEGIN_NANOS, plan.clock_step_nanos),
             entropy: SimEntropy::new(plan.seed),
             open: None,
-            mirror: Mirror::default(),
+            mirror: Mirror::new(Model::with(plan.kept(), plan.buffered_keys)),
             history: History::default(),
             clients: Default::default(),
             held: Vec::new(),
@@ -157,15 +164,36 @@ impl Run {
 
     fn use_engine(&mut self, event: &Event) -> Result<(), Breach> {
         match *event {
-            Event::Submit { client, ask } => match self.history.order(ask, &self.mirror) {
+            Event::Submit { client, ask } => match self.order(ask) {
                 Some((order, Way::Request)) => self.submit(client, order),
                 Some((order, Way::Update)) => self.commit(order, Way::Update).map(drop),
                 None => Ok(()),
             },
-            Event::Commit { ask } => match self.history.order(ask, &self.mirror) {
-                Some((order, way)) => self.commit(order, way).map(drop),
+            Event::Try { client, ask } => match self.order(ask) {
+                Some((order, Way::Request)) => self.try_submit(client, order),
+                _ => Ok(()),
+            },
+            Event::Commit { ask } => self.commit_on(ask, Terms::default()),
+            Event::Late { ask } => self.commit_on(ask, Terms { late: true, ..Terms::default() }),
+            Event::Once { ask } => {
+                self.commit_on(ask, Terms { rejects_duplicates: true, ..Terms::default() })
+            }
+            Event::Buffered { ask } => {
+                self.commit_on(ask, Terms { buffered: true, ..Terms::default() })
+            }
+            Event::Fence { whose } => match self.name(whose) {
+                Some(name) => {
+                    self.make(Deed::Fence(name), Terms::default(), Way::Request).map(drop)
+                }
                 None => Ok(()),
             },
+            Event::Resolve { whose } => match self.name(whose) {
+                Some(name) => self.resolve(name),
+                None => Ok(()),
+            },
+            Event::SetMode { read_only } => self.set_mode(read_only).map(drop),
+            Event::Sync => self.sync(),
+            Event::Applied => self.look_at_applied(),
             Event::Update { key, delta } => {
                 let order = self.history.update(key, delta);
                 self.commit(order, Way::Update).map(drop)
@@ -193,6 +221,55 @@ impl Run {
             }
             Event::Close => self.close(),
             _ => unreachable!("it is handled where no engine is needed"),
+        }
+    }
+
+    /// The order for what is asked.
+    pub(super) fn order(&mut self, ask: Ask) -> Option<(Order, Way)> {
+        let now_millis = match ask {
+            Ask::Dated(..) => self.clock.wall_nanos() / 1_000_000,
+            _ => 0,
+        };
+        self.history.order(ask, &self.mirror, now_millis)
+    }
+
+    /// Commits what is asked on these terms; a closure has none.
+    fn commit_on(&mut self, ask: Ask, terms: Terms) -> Result<(), Breach> {
+        match self.order(ask) {
+            Some((order, Way::Request)) => self.make(order.into(), terms, Way::Request).map(drop),
+            Some((order, Way::Update)) => self.commit(order, Way::Update).map(drop),
+            None => Ok(()),
+        }
+    }
+
+    fn name(&mut self, whose: Whose) -> Option<u64> {
+        match whose {
+            Whose::Asked(back) => self.history.name_of(back),
+            Whose::New => Some(self.history.unasked()),
+        }
+    }
+
+    /// True when that is done.
+    pub(super) fn set_mode(&mut self, read_only: bool) -> Result<bool, Breach> {
+        let reason = || "resting".to_owned();
+        let mode = if read_only { Mode::ReadOnly { reason: reason() } } else { Mode::ReadWrite };
+        self.make(Deed::Mode(mode), Terms::default(), Way::Request)
+    }
+
+    /// Sees to it that writes are taken, unless the machine fails.
+    pub(super) fn take_writes(&mut self) -> Result<bool, Breach> {
+        match self.mirror.applied().mode() {
+            Mode::ReadWrite => Ok(true),
+            Mode::ReadOnly { .. } => self.set_mode(false),
+        }
+    }
+
+    fn sync(&mut self) -> Result<(), Breach> {
+        let done = self.engine().sync();
+        self.look_around()?;
+        match done {
+            Ok(last) => self.mirror.synced(last),
+            Err(error) => self.excuse(&error, || "a sync".to_owned()),
         }
     }
 
@@ -243,6 +320,9 @@ impl Run {
 
     /// Some operations, of all kinds, that must succeed unless the machine fails.
     pub(super) fn go_on(&mut self, count: u64) -> Result<(), Breach> {
+        if count > 0 {
+            self.take_writes()?;
+        }
         for n in 0..count {
             let key = (n % 9) as u8;
             let ask = match n % 7 {
@@ -254,7 +334,7 @@ impl Run {
                 5 => Ask::Plain(key),
                 _ => Ask::Insert(key),
             };
-            let Some((order, way)) = self.history.order(ask, &self.mirror) else { continue };
+            let Some((order, way)) = self.order(ask) else { continue };
             self.commit(order, way)?;
         }
         Ok(())

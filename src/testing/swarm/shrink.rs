@@ -1,8 +1,9 @@
 //! Making a plan that fails small.
 
 use super::{
-    event::{Ask, Event, Stop},
+    event::{Ask, Event},
     failure::Failure,
+    machine::Stop,
     plan::Plan,
 };
 
@@ -103,7 +104,11 @@ impl Shrinking {
 /// Simpler events, the simplest first. Each step makes something smaller, so that there is an end.
 fn simpler(event: &Event) -> Vec<Event> {
     match *event {
-        Event::Submit { ask, .. } => vec![Event::Commit { ask }],
+        Event::Submit { ask, .. }
+        | Event::Late { ask }
+        | Event::Once { ask }
+        | Event::Buffered { ask } => vec![Event::Commit { ask }],
+        Event::Try { client, ask } => vec![Event::Submit { client, ask }],
         Event::Commit { ask } if ask != Ask::Put(0) => {
             let simple = [Ask::Put(0)].into_iter().chain(with_key_0(ask));
             simple.filter(|simple| *simple != ask).map(|ask| Event::Commit { ask }).collect()
@@ -158,6 +163,7 @@ fn with_key_0(ask: Ask) -> Option<Ask> {
         Ask::Add(_, delta) => Ask::Add(0, delta),
         Ask::Check(_) => Ask::Check(0),
         Ask::Batch(_) => Ask::Batch(0),
+        Ask::Dated(_, seconds) => Ask::Dated(0, seconds),
         Ask::Plain(_) => Ask::Plain(0),
         Ask::PlainCheck(_) => Ask::PlainCheck(0),
         Ask::Large(_, kib) => Ask::Large(0, kib),

@@ -1,6 +1,10 @@
 //! What a simulation did, so that one that explored nothing does not look like a pass.
 
-use super::super::counts::{count_broken_laws, counts};
+use super::super::{
+    counts::{count_broken_laws, counts},
+    model::Answer,
+};
+use crate::{Error, KeyStatus, Outcome};
 use std::{collections::BTreeMap, fmt};
 
 counts! {
@@ -12,6 +16,12 @@ counts! {
         pub operations: u64,
         /// Answers that were held against the model.
         pub answers: u64,
+        /// Answers that say something else than what came of a request just now, by kind.
+        pub kinds: BTreeMap<&'static str, u64>,
+        /// Keys of which it was asked after an opening what they stand for.
+        pub statuses: u64,
+        /// Requests that were turned away because they would have had to wait.
+        pub turned_away: u64,
         /// Reads that were held against the model: records, ranges, snapshots.
         pub reads: u64,
         /// Times the machine stopped, kills included.
@@ -55,7 +65,71 @@ counts! {
 
 count_broken_laws!(Summary);
 
+/// The kinds of answers there are; see [`Summary::kinds`].
+pub const KINDS: [&str; 16] = [
+    "replayed",
+    "carried out again",
+    "buffered",
+    "buffered and refused",
+    "key reused",
+    "decided",
+    "fenced",
+    "key expired",
+    "key ahead",
+    "late",
+    "read-only",
+    "stands for a result",
+    "stands for a refusal",
+    "stands for a stub",
+    "stands for a fence",
+    "stands for nothing",
+];
+
 impl Summary {
+    fn note(&mut self, kind: &'static str) {
+        *self.kinds.entry(kind).or_default() += 1;
+    }
+
+    pub(super) fn note_answer(&mut self, buffered: bool, answer: &Answer) {
+        match answer {
+            Answer::Status(status) => self.note_status(status),
+            Answer::Outcome(Outcome::Committed(receipt)) if receipt.replayed => {
+                self.note("replayed");
+            }
+            Answer::Outcome(Outcome::Committed(_)) if buffered => self.note("buffered"),
+            Answer::Outcome(Outcome::Rejected(_)) if buffered => self.note("buffered and refused"),
+            Answer::Outcome(_) | Answer::Entry(_) => {}
+        }
+    }
+
+    /// A key was as good as new after all about it was forgotten.
+    pub(super) fn note_again(&mut self) {
+        self.note("carried out again");
+    }
+
+    pub(super) fn note_error(&mut self, error: &Error) {
+        match error {
+            Error::KeyReused { .. } => self.note("key reused"),
+            Error::AlreadyDecided { .. } => self.note("decided"),
+            Error::Fenced { .. } => self.note("fenced"),
+            Error::KeyExpired { .. } => self.note("key expired"),
+            Error::KeyAhead { .. } => self.note("key ahead"),
+            Error::DeadlineExceeded => self.note("late"),
+            Error::ReadOnly { .. } => self.note("read-only"),
+            _ => {}
+        }
+    }
+
+    pub(super) fn note_status(&mut self, status: &KeyStatus) {
+        self.note(match status {
+            KeyStatus::Committed(_) => "stands for a result",
+            KeyStatus::Rejected { .. } => "stands for a refusal",
+            KeyStatus::Stub { .. } => "stands for a stub",
+            KeyStatus::Fenced { .. } => "stands for a fence",
+            KeyStatus::NotRemembered { .. } => "stands for nothing",
+        });
+    }
+
     /// All crashes, those during recoveries included.
     #[must_use]
     pub const fn all_crashes(&self) -> u64 {
@@ -93,6 +167,11 @@ impl fmt::Display for Summary {
             self.damages_told,
             self.damages,
             self.faults
+        )?;
+        writeln!(
+            f,
+            "  {} statuses after openings, {} turned away, answers {:?}",
+            self.statuses, self.turned_away, self.kinds
         )?;
         write!(
             f,

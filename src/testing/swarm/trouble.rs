@@ -1,6 +1,6 @@
 //! What goes wrong with the disk of a run, and whether it was met.
 
-use super::{event::Trouble, run::Run};
+use super::{machine::Trouble, run::Run};
 use crate::{
     Error, ErrorKind,
     disk::{Effect, Fault, Repeat, SimDisk},

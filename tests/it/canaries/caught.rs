@@ -9,6 +9,7 @@ use steadfast::testing::{
     canary::{Canary, select},
     crash::{Kind, Start, Summary, lives},
     log::LogCampaign,
+    swarm::Plan,
 };
 
 /// A campaign that ends with the first failure.
@@ -17,11 +18,12 @@ struct Net {
     run: fn() -> Hunted,
 }
 
-const NETS: [Net; 14] = [
+const NETS: [Net; 15] = [
     Net { name: "lost update", run: lost_update::lost_update },
     Net { name: "model, closed", run: || model(Start::Closed) },
     Net { name: "model, due", run: || model(Start::Due) },
     Net { name: "random lives", run: random_lives },
+    Net { name: "random machines", run: random_machines },
     Net { name: "log alone", run: logs },
     Net { name: "failing reads", run: faults::reads },
     Net { name: "failing writes", run: faults::writes },
@@ -48,6 +50,25 @@ fn random_lives() -> Hunted {
         }
     }
     hunted((total, None))
+}
+
+/// Seeds of the random simulation; a failure is not shrunk.
+fn random_machines() -> Hunted {
+    let mut tally = Tally::default();
+    for seed in 0..10 {
+        let ran = Plan::from_seed(seed).run();
+        let failure = ran.as_ref().err();
+        let summary = failure.map_or_else(|| ran.as_ref().unwrap(), |failure| &failure.summary);
+        tally.runs += 1;
+        tally.crashes += summary.all_crashes();
+        tally.openings += summary.openings;
+        tally.faults += summary.faults.values().sum::<u64>();
+        if let Some(failure) = failure {
+            let found = Found { kind: failure.breach.kind, what: failure.breach.to_string() };
+            return (tally, Some(found));
+        }
+    }
+    (tally, None)
 }
 
 fn logs() -> Hunted {
@@ -113,6 +134,16 @@ fn promise(bug: Canary) -> (u8, &'static str) {
         C::ReadsBeforeDurable => (3, "readers see only what is durable"),
         C::RefusalBeforeDurable => (3, "a refusal quotes only what is durable"),
         C::LockLetGo => (6, "one opening at a time"),
+        C::FenceIgnored => (4, "after its fence a key is never applied"),
+        C::StubRunsAgain => (4, "a key is applied once while a stub is left of it"),
+        C::ForgottenEarly => (4, "no key is forgotten before its time"),
+        C::DemotedEarly => (4, "an outcome is whole until its time is over"),
+        C::BufferedShown => (3, "readers see only what is durable"),
+        C::SyncTooEarly => (1, "after a sync everything before it is durable"),
+        C::ShownBeforeUnmarked => (5, "no number that was told is given again"),
+        C::ModeIgnored => (2, "while it rests, the database takes no writes"),
+        C::LateCarriedOut => (2, "after its deadline a request has no effect"),
+        C::ExpiredAccepted => (4, "an expired key is never applied"),
     }
 }
 

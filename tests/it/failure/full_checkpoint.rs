@@ -107,6 +107,58 @@ fn a_checkpoint_without_room_fails_nothing_and_is_written_later() {
     }
 }
 
+fn segments(disk: &SimDisk) -> usize {
+    let listed = disk.list("segments").unwrap();
+    listed.iter().filter(|listed| !listed.name.contains("newest")).count()
+}
+
+/// After several crashes in a row an opening writes a checkpoint first thing.
+#[test]
+fn an_opening_that_finds_no_room_for_its_checkpoint_starts_all_the_same() {
+    for background in [Background::Manual, Background::Threads] {
+        let mut disk = SimDisk::new();
+        disk.assume_powersafe("checkpoint.redb");
+        let mut answers = Vec::new();
+        for n in 0..2 {
+            let engine = open_with(disk.clone(), Background::Manual).unwrap();
+            answers.push(committed(engine.commit(large(n))));
+            disk = disk.after_kill();
+        }
+        let expected: Vec<_> = (0..2).map(|n| (n, LARGE)).collect();
+        // Room for a segment or two, and not for the checkpoint.
+        leave(&disk, 200_000);
+        let mut opened = 0;
+        for _ in 0..6 {
+            let engine = open_with(disk.clone(), background).unwrap();
+            assert_eq!(engine.recovery().checkpoint_seq.get(), 0, "there was room for it");
+            assert_eq!(values(&engine), expected);
+            for (n, first) in answers.iter().enumerate() {
+                let again = committed(engine.commit(large(n as u32)));
+                assert!(again.replayed && again.seq == first.seq);
+            }
+            is_no_space(engine.checkpoint());
+            // A crash, or an end without room for the mark.
+            drop(engine);
+            disk = disk.after_kill();
+            opened = segments(&disk);
+        }
+        assert_eq!(opened, 4, "each opening leaves one more");
+        // Writes go on as far as there is room, and all the way when there is more.
+        let engine = open_with(disk.clone(), background).unwrap();
+        let taken = (100..2_000).take_while(|n| engine.commit(small(*n)).is_ok()).count();
+        println!("{taken} more found room");
+        is_no_space(engine.commit(small(5_000)));
+        disk.set_capacity(None);
+        committed(engine.commit(small(5_000)));
+        engine.checkpoint().unwrap();
+        assert_healthy(&engine);
+        engine.close().unwrap();
+        let engine = open(&disk);
+        assert_eq!(engine.len(&PAGES).unwrap(), 2 + taken as u64 + 1);
+        assert!(segments(&disk) < opened, "the log was not trimmed");
+    }
+}
+
 /// Writes until nothing more is taken, and gives back what was acknowledged.
 fn fill_up(engine: &Engine, from: u32) -> Vec<u32> {
     let mut taken = Vec::new();
@@ -257,6 +309,82 @@ fn a_close_without_room_for_its_mark_says_so() {
     let engine = open(&disk);
     assert_eq!(engine.recovery().verdict, steadfast::Verdict::Unclean);
     assert_eq!(committed(engine.commit(add("logged"))).seq, answered[1].seq);
+}
+
+/// There is room in the log, and none for the checkpoint: to come again in a moment is no advice.
+#[test]
+fn who_does_not_wait_is_told_that_the_disk_is_full() {
+    for background in [Background::Manual, Background::Threads] {
+        let disk = SimDisk::new();
+        disk.assume_powersafe("checkpoint.redb");
+        let engine = Engine::builder()
+            .background(background)
+            .memtable_limit_bytes(64 << 10)
+            .checkpoint_cache_bytes(1 << 20)
+            .open_on(disk.clone())
+            .unwrap();
+        committed(engine.commit(small(0)));
+        leave(&disk, 0);
+        let refused = (1..300).find_map(|n| engine.commit(small(n)).err()).expect("it is full");
+        assert!(refused.to_string().contains("writing the checkpoint"), "{refused}");
+        let error = engine.try_submit(small(301)).map(drop).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NoSpace, "{error}");
+        // Whoever asked had it tried again.
+        disk.set_capacity(None);
+        if background == Background::Manual {
+            while engine.run_background_step().unwrap() {}
+        } else {
+            engine.checkpoint().unwrap();
+        }
+        committed(engine.try_submit(small(302)).unwrap().wait());
+    }
+}
+
+/// Where nothing is written, nothing needs room: who asks is told the mode.
+#[test]
+fn a_read_only_mode_is_told_before_a_full_disk() {
+    let mode = || steadfast::Mode::ReadOnly { reason: "moving".into() };
+    for background in [Background::Manual, Background::Threads] {
+        let disk = SimDisk::new();
+        disk.assume_powersafe("checkpoint.redb");
+        let engine = open_small(&disk, background);
+        committed(engine.commit(small(0)));
+        // With the log full, and with both memtables full.
+        for left in [0, 600_000] {
+            leave(&disk, left);
+            (1..3_000).find_map(|n| engine.commit(small(n)).err()).expect("the disk is full");
+            // What changes the mode takes room itself.
+            is_no_space(engine.set_mode(mode()));
+            disk.set_capacity(None);
+            engine.set_mode(mode()).unwrap();
+            leave(&disk, 0);
+            let hour = std::time::Duration::from_secs(3600);
+            for n in [5_000, 5_001] {
+                let refusals = [
+                    engine.commit(large(n)).map(drop),
+                    engine.commit(large(n).deadline_in(hour)).map(drop),
+                    engine.submit(large(n)).wait().map(drop),
+                    engine.try_submit(large(n)).and_then(Ticket::wait).map(drop),
+                    engine.fence(&key("new")).map(drop),
+                ];
+                for refused in refusals {
+                    let error = refused.unwrap_err();
+                    assert_eq!(error.kind(), ErrorKind::ReadOnly, "{error}");
+                }
+            }
+            assert!(committed(engine.commit(small(0))).replayed);
+            disk.set_capacity(None);
+            engine.set_mode(steadfast::Mode::ReadWrite).unwrap();
+        }
+        // An opening that has prepared nothing yet.
+        engine.set_mode(mode()).unwrap();
+        engine.close().unwrap();
+        leave(&disk, 0);
+        let engine = open_small(&disk, background);
+        let error = engine.commit(small(9_000)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ReadOnly, "{error}");
+        is_no_space(engine.set_mode(steadfast::Mode::ReadWrite));
+    }
 }
 
 /// The checkpoint finds no room, and neither does a segment: whoever waits for one is told, with a deadline or without.

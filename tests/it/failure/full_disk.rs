@@ -7,6 +7,11 @@ fn leave(disk: &SimDisk, bytes: u64) {
     disk.set_capacity(Some(disk.used_bytes() + bytes));
 }
 
+/// The next entry has this number.
+fn assert_healthy_from(engine: &Engine, seq: u64) {
+    assert_eq!(committed(engine.commit(add("next"))).seq.get(), seq);
+}
+
 fn page(n: u32) -> Request {
     Request::new(key(&format!("page {n}"))).put(&PAGES, &(n % 8), &vec![7; 3_000], Expect::Any)
 }
@@ -61,7 +66,7 @@ fn a_full_disk_is_no_failure_and_passes() {
 }
 
 #[test]
-fn an_opening_without_room_says_so_and_can_be_done_again() {
+fn a_creation_without_room_says_so_and_an_opening_without_room_reads() {
     // A creation.
     let disk = SimDisk::new();
     disk.assume_powersafe("checkpoint.redb");
@@ -74,19 +79,50 @@ fn an_opening_without_room_says_so_and_can_be_done_again() {
     let engine = open(&disk);
     committed(engine.commit(page(1)));
     drop(engine);
-    // An opening after an unclean end needs room for a segment.
+    // An opening after an unclean end wants a segment.
     let engine = open(&disk);
     engine.checkpoint().unwrap();
     committed(engine.commit(page(2)));
     let disk = disk.after_kill();
     drop(engine);
     leave(&disk, 0);
-    for _ in 0..3 {
-        let error = refusal(open_with(disk.clone(), Background::Manual));
+    // Without it nothing gets a number; what is durable is read and answered.
+    let mut opened = Vec::new();
+    for background in [Background::Manual, Background::Threads, Background::Manual] {
+        let engine = open_with(disk.clone(), background).unwrap();
+        assert_eq!(engine.recovery().verdict, steadfast::Verdict::Unclean);
+        assert_eq!(engine.len(&PAGES).unwrap(), 2);
+        let again = committed(engine.commit(page(1)));
+        assert!(again.replayed);
+        let error = engine.commit(page(3)).unwrap_err();
         assert_eq!((error.kind(), error.retry()), (ErrorKind::NoSpace, Retry::SameKey), "{error}");
+        assert_eq!(engine.durable_seq(), engine.recovery().applied_seq);
+        // To say that the log ended well would give the numbers out again that a crash may have taken.
+        assert_eq!(engine.close().unwrap_err().kind(), ErrorKind::NoSpace);
+        opened.push(disk.list("segments").unwrap());
     }
-    disk.set_capacity(None);
+    assert!(opened.iter().all(|names| *names == opened[0]), "{opened:?}");
+    // The engine that is there goes on as soon as there is room, and its numbers are beyond those of the crash.
+    for background in [Background::Manual, Background::Threads] {
+        let disk = disk.after_kill();
+        let engine = open_with(disk.clone(), background).unwrap();
+        let last = engine.recovery().applied_seq.get();
+        assert!(engine.commit(page(3)).is_err());
+        disk.set_capacity(None);
+        assert_eq!(committed(engine.commit(page(3))).seq.get(), last + (1 << 20));
+        assert_healthy(&engine);
+        drop(engine);
+        let engine = open(&disk.after_power_cut(&Choice::None));
+        assert!(committed(engine.commit(page(3))).replayed);
+    }
+    // With room by then, one that wrote nothing closes as any other does, beyond those numbers.
     let engine = open(&disk);
+    let last = engine.recovery().applied_seq.get();
+    disk.set_capacity(None);
+    assert_eq!(engine.close().unwrap().mark, steadfast::CloseMark::Left);
+    let engine = open(&disk);
+    assert_eq!(engine.recovery().verdict, steadfast::Verdict::Clean);
+    assert_healthy_from(&engine, last + (1 << 20));
     assert_eq!(engine.len(&PAGES).unwrap(), 2);
     assert!(committed(engine.commit(page(1))).replayed);
     assert!(committed(engine.commit(page(2))).replayed);
