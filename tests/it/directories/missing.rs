@@ -55,3 +55,15 @@ fn a_checkpoint_with_entries_is_never_made_anew() {
     }
     refused(dir.path(), ErrorKind::Corruption, &["IDENTITY", "a checkpoint with entries"]);
 }
+
+#[test]
+fn an_identity_that_is_missing_is_told_from_no_database() {
+    let dir = tempfile::tempdir().unwrap();
+    database(dir.path());
+    fs::remove_file(dir.path().join("IDENTITY")).unwrap();
+    refused(dir.path(), ErrorKind::Corruption, &["IDENTITY", "closed once"]);
+    // A creation never leaves a checkpoint alone: whatever that is, it stays.
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("checkpoint.redb"), b"somebody's").unwrap();
+    refused(dir.path(), ErrorKind::NotADatabase, &["checkpoint.redb", "alone"]);
+}
