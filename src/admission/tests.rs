@@ -1,5 +1,6 @@
 //! Decisions, on a state of a few maps.
 
+mod ages;
 mod effects;
 mod limits;
 mod memory;
@@ -28,6 +29,8 @@ struct State {
     records: BTreeMap<(KeyspaceId, Bytes), Row>,
     window: BTreeMap<Bytes, Arc<WindowRow>>,
     control: Control,
+    /// Bytes that are remembered for a scope, all of them in generation 0.
+    scope: u64,
     applied: u64,
     /// Numbers of keyspaces that were given out before.
     numbered: u32,
@@ -50,8 +53,8 @@ impl View for State {
         &self.control
     }
 
-    fn scope_bytes(&self, _: u32, _: &[u8]) -> u64 {
-        0
+    fn scope_bytes(&self, first: u32, _: &[u8]) -> u64 {
+        if first == 0 { self.scope } else { 0 }
     }
 
     fn keyspace(&self, name: &[u8]) -> Option<KeyspaceDefinition> {

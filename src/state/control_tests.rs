@@ -10,12 +10,14 @@ struct Pair {
     hasher: RowHasher,
     digest: StateDigest,
     rows: Vec<(IdempotencyKey, WindowRow)>,
+    /// The generation each row joined.
+    joined: Vec<u32>,
 }
 
 impl Pair {
     fn new() -> Self {
         let (control, digest) = (Control::default(), StateDigest::default());
-        Self { control, hasher: RowHasher::new(3), digest, rows: Vec::new() }
+        Self { control, hasher: RowHasher::new(3), digest, rows: Vec::new(), joined: Vec::new() }
     }
 
     /// An entry: first its steps, then what it remembers.
@@ -36,16 +38,19 @@ impl Pair {
             let outcome = StoredOutcome::Committed(Bytes::from(vec![7; now as usize % 9]));
             let row = WindowRow { fingerprint, seq, time, outcome };
             let (digest, bytes) = self.control.remember(&key, &row, &mut self.hasher);
-            assert!(bytes > key.as_bytes().len() as u64 + 49);
+            assert_eq!(bytes, stored(&mut self.hasher, &key, &row));
             self.digest.add(digest);
+            self.joined.push(self.control.open().number);
             self.rows.push((key, row));
         }
     }
 
     fn check(&mut self, now: u64) {
         let (mut digest, mut whole, mut stubs) = (StateDigest::default(), 0, 0);
-        for (key, row) in &self.rows {
+        let (mut bytes, mut horizon) = (0, None);
+        for ((key, row), joined) in self.rows.iter().zip(&self.joined) {
             let (age, place) = (now - row.time.get(), self.control.place(row.seq));
+            assert_eq!(self.control.place_of(*joined), place, "generation {joined}");
             // Never too early, and not much too late.
             let due = match place {
                 Place::Generation(_) => 0..=RETENTION.whole + RETENTION.whole / PARTS,
@@ -59,12 +64,14 @@ impl Pair {
                 Some(Remembered::Row(_)) => {
                     digest.add(self.hasher.window(key.as_bytes(), row));
                     whole += 1;
+                    bytes += stored(&mut self.hasher, key, row);
                 }
                 Some(Remembered::Stub(stub)) => {
                     digest.add(self.hasher.stub(key.hash(), &stub));
                     stubs += 1;
+                    bytes += 53;
                 }
-                None => {}
+                None => horizon = Some(row.time),
             }
         }
         digest.add(self.hasher.control(&self.control));
@@ -72,9 +79,16 @@ impl Pair {
         let rows = |rows: &mut dyn Iterator<Item = u64>| rows.sum::<u64>();
         assert_eq!(rows(&mut self.control.generations.iter().map(|g| g.rows)), whole);
         assert_eq!(rows(&mut self.control.eras.iter().map(|era| era.rows)), stubs);
+        assert_eq!((self.control.rows(), self.control.bytes()), (whole + stubs, bytes));
+        assert_eq!(self.control.horizon(), horizon);
         let parts = PARTS as usize + 2;
         assert!(self.control.generations.len() <= parts && self.control.eras.len() <= parts);
     }
+}
+
+/// Bytes of a key and what is stored under it.
+fn stored(hasher: &mut RowHasher, key: &IdempotencyKey, row: &WindowRow) -> u64 {
+    (key.as_bytes().len() + hasher.window_sized(key.as_bytes(), row).1) as u64
 }
 
 proptest! {
@@ -123,4 +137,115 @@ fn for_ever_is_for_ever() {
     let stubs = Retention { whole: 800, stubs: u64::MAX };
     let steps = pair.control.steps_due(stubs, LogTime::new(u64::MAX - 1));
     assert_eq!(steps, [Step::Close, Step::Demote { era: 0 }]);
+    // Past the end of time, where everything would be over, nothing more is done.
+    assert!(pair.control.steps_due(stubs, LogTime::new(u64::MAX)).is_empty());
+    // What is kept whole for ever stays so while stubs of before are forgotten.
+    pair.control.eras = vec![Era::default()];
+    let whole = Retention { whole: u64::MAX, stubs: 4_000 };
+    let steps = pair.control.steps_due(whole, LogTime::new(u64::MAX - 1));
+    assert_eq!(steps, [Step::Forget]);
+}
+
+#[test]
+fn steps_that_no_entry_of_ours_takes_are_refused() {
+    let mut pair = Pair::new();
+    let refused = |pair: &mut Pair, steps: &[Step]| {
+        let before = pair.control.clone();
+        for step in steps {
+            assert_eq!(pair.control.step(step, &mut StateDigest::default()), None, "{step:?}");
+            assert_eq!(pair.control, before);
+        }
+    };
+    // Nothing to close, only what is open to demote, nothing to forget.
+    refused(&mut pair, &[Step::Close, Step::Demote { era: 0 }, Step::Forget]);
+    pair.entry(1_000, true);
+    refused(&mut pair, &[Step::Demote { era: 0 }, Step::Forget]);
+    pair.control.step(&Step::Close, &mut StateDigest::default()).unwrap();
+    // An era that is neither the last nor the one that begins here.
+    refused(&mut pair, &[Step::Close, Step::Demote { era: 1 }, Step::Forget]);
+    pair.control.step(&Step::Demote { era: 0 }, &mut StateDigest::default()).unwrap();
+    refused(&mut pair, &[Step::Demote { era: 0 }]);
+}
+
+/// Each step comes at the first moment it is due, and no other comes with it.
+#[test]
+fn steps_come_when_they_are_due() {
+    let mut pair = Pair::new();
+    let due = |pair: &Pair, now| pair.control.steps_due(RETENTION, LogTime::new(now));
+    pair.entry(1_000, true);
+    pair.entry(1_050, true);
+    assert_eq!(due(&pair, 1_099), []);
+    assert_eq!(due(&pair, 1_100), [Step::Close]);
+    pair.entry(1_100, false);
+    pair.entry(1_820, true);
+    // What was closed is demoted by its last row, and what is open stays open.
+    assert_eq!(due(&pair, 1_849), []);
+    assert_eq!(due(&pair, 1_850), [Step::Demote { era: 0 }]);
+    pair.entry(1_850, false);
+    assert_eq!(due(&pair, 1_919), []);
+    assert_eq!(due(&pair, 1_920), [Step::Close]);
+    pair.entry(1_920, false);
+    assert_eq!(due(&pair, 2_619), []);
+    // More than a part of the time of stubs after the first row of the era.
+    assert_eq!(due(&pair, 2_620), [Step::Demote { era: 1 }]);
+    pair.entry(2_620, false);
+    assert_eq!(due(&pair, 5_049), []);
+    assert_eq!(due(&pair, 5_050), [Step::Forget]);
+    pair.entry(5_050, false);
+    pair.check(5_050);
+    assert_eq!(due(&pair, 5_820), [Step::Forget]);
+}
+
+#[test]
+fn an_era_takes_an_eighth_of_the_time_of_stubs() {
+    for (second, era) in [(1_500, 0), (1_501, 1)] {
+        let mut pair = Pair::new();
+        pair.entry(1_000, true);
+        pair.entry(1_200, false);
+        pair.entry(second, true);
+        pair.entry(second + 100, false);
+        pair.entry(second + 799, false);
+        let steps = pair.control.steps_due(RETENTION, LogTime::new(second + 800));
+        assert_eq!(steps, [Step::Demote { era }], "the second at {second}");
+    }
+}
+
+#[test]
+fn an_entry_takes_no_more_than_its_share_of_steps() {
+    let generations = (0..=100)
+        .map(|number| Generation {
+            number,
+            rows: u64::from(number < 100),
+            last: SeqNo::new(u64::from(number) + 1),
+            ..Generation::default()
+        })
+        .collect();
+    let mut control = Control { generations, ..Control::default() };
+    let now = LogTime::new(RETENTION.whole);
+    for left in [64, 36, 0] {
+        let steps = control.steps_due(RETENTION, now);
+        assert_eq!(steps.len(), left);
+        for step in &steps {
+            control.step(step, &mut StateDigest::default()).unwrap();
+        }
+    }
+}
+
+/// Rows alone leave it as it was made: the digest of a database that never took a step knows nothing of steps.
+#[test]
+fn the_first_step_of_any_kind_shows() {
+    let mut pair = Pair::new();
+    assert!(pair.control.is_as_made());
+    pair.entry(1_000, true);
+    assert!(pair.control.is_as_made());
+    assert_eq!(pair.hasher.control(&pair.control), 0);
+    let mut seen = vec![0];
+    let read_only = Step::Mode(Mode::ReadOnly { reason: "moving".into() });
+    for step in [read_only, Step::Close, Step::Demote { era: 0 }, Step::Forget] {
+        pair.control.step(&step, &mut pair.digest).unwrap();
+        assert!(!pair.control.is_as_made(), "{step:?}");
+        let digest = pair.hasher.control(&pair.control);
+        assert!(!seen.contains(&digest), "{step:?}");
+        seen.push(digest);
+    }
 }

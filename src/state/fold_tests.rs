@@ -265,7 +265,8 @@ fn put(rows: &mut Rows, entry: &Entry, place: (KeyspaceId, Bytes), value: Bytes,
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(128))]
+    // What Miri would take minutes for is smaller.
+    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 1 } else { 128 }))]
 
     #[test]
     fn the_fold_is_the_plain_state(steps in vec(step(), 0..40)) {

@@ -5,6 +5,7 @@ mod creation;
 mod foreign;
 mod holders;
 mod kinds;
+mod leftovers;
 mod missing;
 mod path;
 mod permissions;

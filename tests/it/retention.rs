@@ -442,6 +442,33 @@ fn a_clock_that_jumps_takes_nothing_with_it() {
     assert_eq!(subject.add(&done).unwrap().committed().map(|receipt| receipt.replayed), Ok(false));
 }
 
+/// As long as there is no entry, any clock is believed; then one that is up to thirty days past the last.
+#[test]
+fn a_clock_is_believed_for_thirty_days() {
+    let (disk, clock) = (SimDisk::new(), SimClock::new(BEGIN, 0));
+    let open = || {
+        let builder = Engine::builder().clock(clock.clone()).background(Background::Manual);
+        builder.open_on(disk.clone())
+    };
+    drop(open().unwrap());
+    clock.advance(DAY * 3650);
+    drop(open().unwrap());
+    clock.set_wall_nanos(BEGIN);
+    let engine = open().unwrap();
+    let last = engine.commit(add(&key("one"))).unwrap().committed().unwrap().time;
+    drop(engine);
+    let most = last.get() + 30 * DAY.as_nanos() as u64;
+    clock.set_wall_nanos(most + 1);
+    let error = crate::support::refusal(open());
+    let now = LogTime::new(most + 1);
+    assert!(
+        matches!(error, Error::ClockJump { last: l, now: n, .. } if (l, n) == (last, now)),
+        "{error}"
+    );
+    clock.set_wall_nanos(most);
+    drop(open().unwrap());
+}
+
 /// What an entry forgot that never reached the disk is not forgotten, and nobody is told so.
 #[test]
 fn a_failed_write_forgets_nothing() {

@@ -21,6 +21,7 @@ pub(super) fn with(groups: &[Placed]) -> Vec<Known> {
             let closed = all().map(move |g| Known { clean: clean(groups, g).clean, ..made });
             closed.chain([made])
         })
+        .step_by(STRIDE)
         .collect()
 }
 

@@ -29,7 +29,7 @@ fn first(count: usize) -> Sample {
 
 #[test]
 fn each_group_of_each_length_of_log() {
-    (1..=8).for_each(|count| sweep(&first(count)));
+    (1..=8).rev().step_by(STRIDE).for_each(|count| sweep(&first(count)));
 }
 
 #[test]
@@ -127,7 +127,7 @@ fn every_flipped_bit_is_torn_or_corrupt_or_in_padding() {
     for (step, (number, offset)) in [2, 3]
         .into_iter()
         .flat_map(|number| (DATA..sample.segments[&number].header.bytes).map(move |o| (number, o)))
-        .step_by(61)
+        .step_by(if cfg!(miri) { 5 * 61 } else { 61 })
         .enumerate()
     {
         let byte = sample.bytes(number, offset)[0];
