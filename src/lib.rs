@@ -21,16 +21,22 @@ mod state;
 #[cfg(feature = "testing")]
 pub mod testing;
 
-pub use admission::{Differs, keyspaces::Difference, shape::ShapeError};
+pub use admission::{
+    Differs,
+    keyspaces::Difference,
+    rules::{Enforcement, Guard, Invariant, Rules, Severity, Violation},
+    shape::ShapeError,
+};
 pub use base::{
     Bytes, Epoch, Expect, IdempotencyKey, KeyspaceIdentity, LimitError, LogTime, Mode, Never,
     OutcomeClass, SeqNo, Version, limits,
 };
 pub use codec::{AsKey, Codec, CodecError, Key, KeyRange, Keyspace, Prefix, Shape};
 pub use engine::{
-    Abort, Background, Builder, ChainHead, ClockStatus, CloseMark, CloseReport, Closed, Conflict,
-    Durability, Encoded, Engine, Error, ErrorKind, Found, Iter, KeyStatus, OnDuplicate,
-    OutOfBounds, Outcome, QueueReport, Receipt, Record, Rejection, Request, Retry, Snapshot,
-    Ticket, Transaction, Unmet, WindowStatus,
+    Abort, AuditReport, Background, BrokenInvariant, Builder, ChainHead, ClockStatus, CloseMark,
+    CloseReport, Closed, Conflict, Durability, Encoded, Engine, Error, ErrorKind, Found,
+    IllegalTransition, InvariantStatus, Iter, KeyStatus, OnDuplicate, OutOfBounds, Outcome,
+    Procedure, QueueReport, Receipt, Record, Rejection, Request, Retry, Rng, Snapshot, Ticket,
+    Transaction, Unmet, WindowStatus,
 };
 pub use recovery::{Phases, RecoveryReport, TornTail, Verdict};

@@ -1,6 +1,6 @@
 //! Expectations, conflicts and sums of one request, on the records it touches.
 
-use super::{Admitted, At, Conflict, Refusal, View, keyspaces};
+use super::{Admitted, At, Conflict, Refusal, View, keyspaces, rules::Monitored};
 use crate::{
     base::{
         Action, Bytes, Entry, Expect, KeyspaceId, KeyspaceIdentity, KeyspaceRef, Operation,
@@ -11,18 +11,19 @@ use crate::{
 };
 
 /// A request under evaluation, with the records it touches.
-pub(super) struct Evaluation {
+pub(super) struct Evaluation<'a> {
     pub(super) request: RequestData,
-    keyspaces: Vec<KeyspaceRef>,
-    at: At,
-    draft: Draft,
+    pub(super) keyspaces: Vec<KeyspaceRef>,
+    pub(super) at: At<'a>,
+    pub(super) draft: Draft,
+    pub(super) monitored: Vec<Monitored>,
 }
 
-impl Evaluation {
+impl<'a> Evaluation<'a> {
     pub(super) fn new<V: View>(
         request: RequestData,
         keyspaces: Vec<KeyspaceRef>,
-        at: At,
+        at: At<'a>,
         view: &V,
     ) -> Self {
         let stamp = Stamp { seq: at.next, time: at.time, actor: request.actor.clone() };
@@ -31,7 +32,7 @@ impl Evaluation {
             let Ok(()) =
                 draft.load(keyspaces[usize::from(operation.keyspace)].id, &operation.key, view);
         }
-        Self { request, keyspaces, at, draft }
+        Self { request, keyspaces, at, draft, monitored: Vec::new() }
     }
 
     fn before(&self, operation: &Operation) -> Option<&Row> {
@@ -207,12 +208,14 @@ impl Evaluation {
             keyspaces: self.keyspaces,
             operations: self.request.operations,
             reads: self.request.reads,
+            call: self.request.call,
             actor: self.request.actor,
             correlation: self.request.correlation,
             outcome,
         };
         let changes = if committed { self.draft.into_changes() } else { Vec::new() };
-        Admitted { entry, changes }
+        let monitored = if committed { self.monitored } else { Vec::new() };
+        Admitted { entry, changes, monitored }
     }
 }
 

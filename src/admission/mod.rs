@@ -10,11 +10,14 @@
 //! 6. what `update` read is still so; no expected version is stale: else a [`Conflict`], which is not remembered
 //! 7. `Absent` and `Present`, operation by operation
 //! 8. additions stay within their bounds, operation by operation
+//! 9. the guards of all records that change, then the invariants of records, in the order of keyspaces and keys
 //!
 //! From 7 on a refusal is remembered like a commit: asked again later, the request could fare otherwise.
 
 mod evaluation;
+mod judgement;
 pub(crate) mod keyspaces;
+pub(crate) mod rules;
 pub(crate) mod shape;
 mod window;
 
@@ -32,6 +35,7 @@ use crate::{
     },
 };
 use evaluation::Evaluation;
+use rules::{Monitored, RuleBook, Unjudged};
 use std::{convert::Infallible, sync::Arc};
 use window::{check_age, check_window};
 
@@ -51,7 +55,7 @@ pub(crate) trait View: Records<Error = Infallible> {
 
 /// Where in the log the request would go, and whether the engine takes writes.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct At {
+pub(crate) struct At<'a> {
     pub applied: SeqNo,
     pub next: SeqNo,
     pub time: LogTime,
@@ -59,6 +63,8 @@ pub(crate) struct At {
     /// Whether the request's deadline has passed.
     pub late: bool,
     pub policy: Policy,
+    /// What must hold of records.
+    pub rules: &'a RuleBook,
 }
 
 /// What is remembered for how long, within which limits.
@@ -97,6 +103,8 @@ pub(crate) enum Decision {
 pub(crate) struct Admitted {
     pub entry: Entry,
     pub changes: Vec<Change>,
+    /// Records that break an invariant which is only monitored.
+    pub monitored: Vec<Monitored>,
 }
 
 /// A record that is not as the request expected it.
@@ -137,6 +145,8 @@ pub(crate) enum Refusal {
     Keyspace(keyspaces::Mismatch),
     /// A version was named that no entry has yet.
     FutureVersion { keyspace: Bytes, version: Version, newest: SeqNo },
+    /// A record could not be held against the rules.
+    Unjudged(Unjudged),
     /// An addition on a row that does not hold a number of this schema.
     NotANumber { keyspace: Bytes, row_schema: u32, schema: u32 },
 }
@@ -147,8 +157,12 @@ pub(crate) enum Refusal {
 pub enum Differs {
     /// The intents that were given.
     Intent,
-    /// One was given an intent, the other not.
+    /// One was given an intent, or called a procedure, and the other not.
     Kind,
+    /// The procedures that were called.
+    Procedure,
+    /// The arguments of the procedure.
+    Arguments,
     /// The operations.
     Operations,
     /// The expectations only.
@@ -158,26 +172,40 @@ pub enum Differs {
 }
 
 /// Decides what becomes of `request`.
-pub(crate) fn admit<V: View>(request: RequestData, view: &V, at: At) -> Decision {
+pub(crate) fn admit<V: View>(request: RequestData, view: &V, at: At<'_>) -> Decision {
+    match decided_before(&request, view, &at) {
+        Some(decision) => decision,
+        None => evaluate(request, view, at),
+    }
+}
+
+/// The checks that do not look at what the request does, 2 to 4.
+pub(crate) fn decided_before<V: View>(
+    request: &RequestData,
+    view: &V,
+    at: &At<'_>,
+) -> Option<Decision> {
     if let Some((key, fingerprint)) = &request.key
         && !canary!(RetryRunsAgain)
     {
         if let Some(remembered) = view.window(key).filter(|known| !overlooked(known)) {
-            return match request.verdict {
+            return Some(match request.verdict {
                 Verdict::Fence => Decision::Known(remembered),
                 _ => recall(remembered, fingerprint),
-            };
+            });
         }
-        if let Some(refusal) = check_age(key, view.control(), &at) {
-            return Decision::Refused(refusal);
+        if let Some(refusal) = check_age(key, view.control(), at) {
+            return Some(Decision::Refused(refusal));
         }
     }
     if at.late && !canary!(LateCarriedOut) {
-        return Decision::Refused(Refusal::DeadlineExceeded);
+        return Some(Decision::Refused(Refusal::DeadlineExceeded));
     }
-    if let Some(refusal) = check_mode(&request, view, &at) {
-        return Decision::Refused(refusal);
-    }
+    check_mode(request, view, at).map(Decision::Refused)
+}
+
+/// The checks of what the request does, from 5 on: for a procedure after it was run.
+pub(crate) fn evaluate<V: View>(request: RequestData, view: &V, at: At<'_>) -> Decision {
     let keyspaces = match keyspaces::resolve(&request, view) {
         Ok(keyspaces) => keyspaces,
         Err(refusal) => return Decision::Refused(refusal),
@@ -191,7 +219,7 @@ pub(crate) fn admit<V: View>(request: RequestData, view: &V, at: At) -> Decision
     }
     let refused = match evaluation.unmet() {
         Some(rejection) => Some(rejection),
-        None => match evaluation.play() {
+        None => match evaluation.play_and_judge() {
             Ok(refused) => refused,
             Err(refusal) => return Decision::Refused(refusal),
         },
@@ -212,7 +240,7 @@ fn overlooked(known: &Remembered) -> bool {
 }
 
 /// Whether the engine takes this write, and what it would have to remember of it.
-fn check_mode<V: View>(request: &RequestData, view: &V, at: &At) -> Option<Refusal> {
+fn check_mode<V: View>(request: &RequestData, view: &V, at: &At<'_>) -> Option<Refusal> {
     if !at.writable {
         return Some(Refusal::NotWritable);
     }

@@ -38,6 +38,29 @@ pub enum ShapeError {
         /// The name of the keyspace.
         keyspace: String,
     },
+    /// A closure given to `update` reads a range.
+    #[error(
+        "a range was read inside `update`, which could not notice what others write into it: read its records one by one, or make a procedure of it; nothing was logged"
+    )]
+    RangeInUpdate,
+    /// A rule is not well declared.
+    #[error("rule {rule:?} is not well declared: {flaw}")]
+    Rule {
+        /// Its name, or that of its field.
+        rule: &'static str,
+        /// What is wrong with it.
+        flaw: &'static str,
+    },
+    /// Two types were registered as one procedure.
+    #[error(
+        "two types were registered as version {version} of procedure {name:?}: give one of them another version, or another name"
+    )]
+    ProcedureTwice {
+        /// The name.
+        name: &'static str,
+        /// The version.
+        version: u32,
+    },
     /// The least bound of an addition is greater than its greatest.
     #[error(
         "operation {operation} adds within empty bounds: the least must not be above the greatest; nothing was logged"
@@ -67,7 +90,9 @@ pub(crate) fn check_request(request: &RequestData) -> Result<(), ShapeError> {
         // The first byte says how the rest is encoded.
         _ => check("result bytes", result.len().saturating_sub(1), 0, RESULT_BYTES)?,
     }
-    let mut total = request.actor.len() + request.correlation.len() + result.len();
+    check("keyspaces", request.keyspaces.len(), 0, OPERATIONS)?;
+    let arguments = request.call.as_ref().map_or(0, |call| call.arguments.len());
+    let mut total = request.actor.len() + request.correlation.len() + result.len() + arguments;
     for (position, operation) in request.operations.iter().enumerate() {
         total += check_operation(position, operation)?;
     }

@@ -68,8 +68,10 @@ impl View for State {
     }
 }
 
+static NO_RULES: rules::RuleBook = rules::RuleBook::new();
+
 impl State {
-    fn at(&self) -> At {
+    fn at(&self) -> At<'static> {
         let (applied, next) = (SeqNo::new(self.applied), SeqNo::new(self.applied + 1));
         let policy = Policy {
             retention: Retention { whole: u64::MAX, stubs: u64::MAX },
@@ -84,6 +86,7 @@ impl State {
             writable: true,
             late: false,
             policy,
+            rules: &NO_RULES,
         }
     }
 
@@ -96,7 +99,7 @@ impl State {
         decision
     }
 
-    fn apply(&mut self, Admitted { entry, changes }: &Admitted) {
+    fn apply(&mut self, Admitted { entry, changes, .. }: &Admitted) {
         for Change { keyspace, key, old, new } in changes.iter().cloned() {
             assert_eq!(self.record(keyspace, &key), Ok(old));
             match new {
@@ -161,6 +164,7 @@ fn request(key: Option<&str>) -> RequestData {
         keyspaces: vec![identity("a")],
         operations: Vec::new(),
         reads: Vec::new(),
+        call: None,
         actor: b"me".as_slice().into(),
         correlation: Bytes::new(),
         verdict: Verdict::Commit(b"done".as_slice().into()),

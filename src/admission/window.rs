@@ -27,7 +27,7 @@ pub(crate) fn recall(remembered: Remembered, asked: &Fingerprint) -> Decision {
 
 /// Whether a key under which nothing is remembered may be new: for one that says when it was made, that is after all that
 /// was forgotten, and not in the future.
-pub(super) fn check_age(key: &IdempotencyKey, control: &Control, at: &At) -> Option<Refusal> {
+pub(super) fn check_age(key: &IdempotencyKey, control: &Control, at: &At<'_>) -> Option<Refusal> {
     canary!(ExpiredAccepted => return None);
     let Some(made) = key.made_at() else {
         return at.policy.time_ordered.then_some(Refusal::KeyUntimed);
@@ -44,7 +44,11 @@ pub(super) fn check_age(key: &IdempotencyKey, control: &Control, at: &At) -> Opt
 }
 
 /// Whether there is room to remember one more outcome, under this key.
-pub(super) fn check_window<V: View>(key: &IdempotencyKey, view: &V, at: &At) -> Option<LimitError> {
+pub(super) fn check_window<V: View>(
+    key: &IdempotencyKey,
+    view: &V,
+    at: &At<'_>,
+) -> Option<LimitError> {
     let Policy { window_limit, scope_limit, retention, .. } = at.policy;
     let full = |what, bytes: u64, limit: u64| LimitError {
         what,
@@ -84,6 +88,9 @@ pub(super) fn differs(remembered: &Fingerprint, asked: &Fingerprint) -> Option<D
         Some(Differs::Kind)
     } else if asked.kind == Fingerprint::INTENT {
         Some(Differs::Intent)
+    } else if asked.kind == Fingerprint::PROCEDURE {
+        let same = remembered.operations == asked.operations;
+        Some(if same { Differs::Arguments } else { Differs::Procedure })
     } else if remembered.operations != asked.operations {
         Some(Differs::Operations)
     } else {

@@ -8,7 +8,7 @@ pub const IDEMPOTENCY_PART_BYTES: usize = 255;
 pub const RECORD_KEY_BYTES: usize = 4 << 10;
 /// Longest encoded value, in bytes.
 pub const VALUE_BYTES: usize = 1 << 20;
-/// Largest request: keys, values, result and metadata together, in bytes.
+/// Largest request: keys, values, result, metadata and arguments together, in bytes.
 pub const REQUEST_BYTES: usize = 1 << 20;
 /// Most operations and read validations in a request.
 pub const OPERATIONS: usize = 1024;
@@ -20,6 +20,8 @@ pub const METADATA_BYTES: usize = 1 << 10;
 pub const ACTOR_BYTES: usize = 64;
 /// Longest keyspace name, in bytes.
 pub const KEYSPACE_NAME_BYTES: usize = 64;
+/// Longest name of a procedure, in bytes.
+pub const PROCEDURE_NAME_BYTES: usize = 64;
 /// Most entries that may wait for the disk at once; also the gap in sequence numbers after an unclean end.
 pub const UNSYNCED_ENTRIES: u64 = 1 << 20;
 /// How far ahead of the log's time a key may say it was made, in nanoseconds: 10 minutes. By as much the clocks of clients

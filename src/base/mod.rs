@@ -22,8 +22,10 @@ pub use ids::{Epoch, KeyspaceId, LogTime, SeqNo, Version};
 pub use keyspace::{KeyspaceDefinition, KeyspaceIdentity};
 pub use limits::LimitError;
 pub use never::Never;
-pub use request::{Action, Entry, KeyspaceRef, Operation, Read, RequestData, Verdict};
+pub use request::{
+    Action, Entry, KeyspaceRef, Operation, ProcedureCall, Read, RequestData, Verdict,
+};
 pub use row::{
-    Fingerprint, Outcome as StoredOutcome, OutcomeClass, Rejection as StoredRejection, Remembered,
-    Row, Stub, WindowRow,
+    Broken, Fingerprint, Outcome as StoredOutcome, OutcomeClass, Rejection as StoredRejection,
+    Remembered, Row, Standing, Stub, Transition, WindowRow,
 };

@@ -16,6 +16,8 @@ pub struct RequestData {
     pub operations: Vec<Operation>,
     /// What `update` read before it decided.
     pub reads: Vec<Read>,
+    /// The procedure that made the operations, if one did.
+    pub call: Option<Box<ProcedureCall>>,
     /// Who asks.
     pub actor: Bytes,
     /// The caller's name for the flow this is part of.
@@ -33,6 +35,7 @@ impl RequestData {
             keyspaces: Vec::new(),
             operations: Vec::new(),
             reads: Vec::new(),
+            call: None,
             actor: Bytes::new(),
             correlation: Bytes::new(),
             verdict: Verdict::Commit(Bytes::new()),
@@ -112,6 +115,21 @@ pub struct Read {
     pub seen: Option<Version>,
 }
 
+/// A procedure as it was called: all that its code decides from, but for the records it reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProcedureCall {
+    /// Its name.
+    pub name: Bytes,
+    /// The version of its code.
+    pub version: u32,
+    /// What time it was told that it is: that of the entry, or of when it was first tried.
+    pub time: LogTime,
+    /// What its random numbers and ids come from.
+    pub seed: u64,
+    /// Its encoded arguments, behind the tag of their codec.
+    pub arguments: Bytes,
+}
+
 /// A decided operation: the unit of the log.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entry {
@@ -129,6 +147,8 @@ pub struct Entry {
     pub operations: Vec<Operation>,
     /// See [`RequestData::reads`].
     pub reads: Vec<Read>,
+    /// See [`RequestData::call`].
+    pub call: Option<Box<ProcedureCall>>,
     /// Who asked.
     pub actor: Bytes,
     /// The caller's name for the flow this is part of.

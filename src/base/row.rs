@@ -26,11 +26,12 @@ pub struct Row {
 pub struct Fingerprint {
     /// BLAKE3-256 of what the client asked.
     pub hash: [u8; 32],
-    /// What it is the hash of: 1 = an intent given by the caller, 2 = operations and expectations.
+    /// What it is the hash of: 1 = an intent given by the caller, 2 = operations and expectations, 3 = the name of a
+    /// procedure and its arguments.
     pub kind: u8,
-    /// First four bytes of the hash of the operations alone (0 for an intent).
+    /// First four bytes of the hash of the operations alone, or of the name of a procedure (0 for an intent).
     pub operations: u32,
-    /// First four bytes of the hash of the expectations alone (0 for an intent).
+    /// First four bytes of the hash of the expectations alone, or of the arguments of a procedure (0 for an intent).
     pub expectations: u32,
 }
 
@@ -39,6 +40,8 @@ impl Fingerprint {
     pub const INTENT: u8 = 1;
     /// The `kind` of a fingerprint of operations and expectations.
     pub const OPERATIONS: u8 = 2;
+    /// The `kind` of a fingerprint of the name of a procedure and its arguments.
+    pub const PROCEDURE: u8 = 3;
     /// Of no request at all: a key was fenced.
     pub const NONE: Self = Self { hash: [0; 32], kind: 0, operations: 0, expectations: 0 };
 }
@@ -195,4 +198,61 @@ pub enum Rejection {
     },
     /// The caller's own code refused, with this encoded rejection.
     Procedure(Bytes),
+    /// A guard does not allow what would become of a record.
+    Illegal {
+        /// The name of the keyspace.
+        keyspace: Bytes,
+        /// The encoded record key.
+        key: Bytes,
+        /// The record as it is.
+        before: Option<Standing>,
+        /// What would become of it.
+        transition: Box<Transition>,
+    },
+    /// An invariant would not hold of a record.
+    Broken {
+        /// The name of the keyspace.
+        keyspace: Bytes,
+        /// The encoded record key.
+        key: Bytes,
+        /// The record as it is.
+        before: Option<Standing>,
+        /// What would not hold.
+        broken: Box<Broken>,
+    },
+}
+
+/// A record that is there, without its value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Its version.
+    pub version: Version,
+    /// When it was written.
+    pub time: LogTime,
+    /// By whom.
+    pub actor: Bytes,
+}
+
+/// A field that would go from one state to another, and must not. No state stands for no record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transition {
+    /// The name of the field.
+    pub field: Bytes,
+    /// The state it is in.
+    pub from: Option<Bytes>,
+    /// The state it would be in.
+    pub to: Option<Bytes>,
+    /// The states it may go into.
+    pub allowed: Vec<Option<Bytes>>,
+}
+
+/// An invariant that would not hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Broken {
+    /// Its name.
+    pub invariant: Bytes,
+    /// How bad that is, as a number.
+    pub severity: u8,
+    /// Why it would not hold, for people.
+    pub reason: Bytes,
 }

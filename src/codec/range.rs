@@ -1,8 +1,11 @@
 //! Ranges of keys, and the ranges of bytes they stand for.
 
 use super::{AsKey, Key, Prefix};
-use std::ops::{
-    Bound, Range, RangeBounds, RangeFrom, RangeFull, RangeInclusive, RangeTo, RangeToInclusive,
+use std::{
+    fmt,
+    ops::{
+        Bound, Range, RangeBounds, RangeFrom, RangeFull, RangeInclusive, RangeTo, RangeToInclusive,
+    },
 };
 
 /// A range of `K`s: `..`, `a..b`, `a..=b`, `a..`, `..b`, `..=b`, or a pair of bounds (for "after this key").
@@ -98,6 +101,14 @@ impl ByteRange {
                 Bound::Included(end) | Bound::Excluded(end),
             ) => start >= end,
         }
+    }
+}
+
+/// Keys print as their lengths.
+impl fmt::Debug for ByteRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let length = |bound: &Bound<Vec<u8>>| bound.as_ref().map(Vec::len);
+        f.debug_tuple("ByteRange").field(&length(&self.start)).field(&length(&self.end)).finish()
     }
 }
 

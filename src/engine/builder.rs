@@ -1,11 +1,20 @@
 //! How an engine is set up.
 
-use super::{Background, Engine, error::Error, pressure::Load};
+use super::{
+    Background, Engine,
+    error::Error,
+    pressure::Load,
+    procedure::{Procedure, Procedures},
+};
 #[cfg(feature = "testing")]
 use crate::base::{LogTime, SeqNo};
 use crate::{
-    admission::Policy,
+    admission::{
+        Policy,
+        rules::{RuleBook, Rules},
+    },
     base::limits::GROUP_BYTES,
+    codec::Key,
     disk::{Clock, Disk, Entropy, MemoryDisk, ReadOnlyDisk, RealDisk, SystemClock, SystemEntropy},
     recovery::Machine,
     state::control::Retention,
@@ -37,6 +46,20 @@ pub(super) struct Options {
     pub read_only: bool,
 }
 
+/// What the program declares of itself.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Declared {
+    pub procedures: Procedures,
+    pub rules: RuleBook,
+}
+
+impl Declared {
+    pub(super) fn check(&self) -> Result<(), Error> {
+        self.procedures.check()?;
+        Ok(self.rules.check()?)
+    }
+}
+
 /// How many requests may wait for the disk, where nothing else was chosen.
 const QUEUE_REQUESTS: usize = 16 << 10;
 /// No more bytes may wait for the disk: a group on its way and one being filled.
@@ -61,6 +84,7 @@ const QUEUE_BYTES_MAX: usize = 2 * GROUP_BYTES;
 #[must_use = "a builder does nothing until it opens an engine"]
 pub struct Builder {
     options: Options,
+    declared: Declared,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     #[cfg(feature = "testing")]
@@ -89,11 +113,27 @@ impl Builder {
                 accept_clock_jump: false,
                 read_only: false,
             },
+            declared: Declared::default(),
             clock: Arc::new(SystemClock::new()),
             entropy: Arc::new(SystemEntropy),
             #[cfg(feature = "testing")]
             after: None,
         }
+    }
+
+    /// Registers a [`Procedure`], so that it can be [called](Engine::call). Several versions of one are several types under one
+    /// name. Registering two types under one name and version makes the opening fail ([`Error::Shape`]).
+    pub fn procedure<P: Procedure>(mut self) -> Self {
+        self.declared.procedures.register::<P>();
+        self
+    }
+
+    /// Adds rules for the records of a keyspace: guards and invariants that every write is held against. Writing to a keyspace that is
+    /// stored otherwise than it is given here is refused ([`Error::KeyspaceMismatch`]); rules that are not well declared, or of one name,
+    /// make the opening fail ([`Error::Shape`]). Records that are there already are not looked at: [`Engine::audit`] does that.
+    pub fn rules<K: Key, V: 'static>(mut self, rules: Rules<K, V>) -> Self {
+        self.declared.rules.add(Arc::new(rules));
+        self
     }
 
     /// How many bytes of changed state, by estimate, are gathered in memory before they are written to the checkpoint.
@@ -362,10 +402,11 @@ impl Builder {
     }
 
     fn read_disk(self, disk: Arc<dyn Disk>) -> Result<Engine, Error> {
-        let Self { mut options, clock, entropy, .. } = self;
+        let Self { mut options, declared, clock, entropy, .. } = self;
         (options.read_only, options.threads) = (true, false);
         Engine::open_machine(
             options,
+            declared,
             Machine { disk: Arc::new(ReadOnlyDisk(disk)), clock, entropy },
         )
     }
@@ -394,7 +435,7 @@ impl Builder {
     }
 
     fn open_disk(self, disk: Arc<dyn Disk>) -> Result<Engine, Error> {
-        let Self { mut options, clock, entropy, .. } = self;
+        let Self { mut options, declared, clock, entropy, .. } = self;
         let retention = &mut options.policy.retention;
         retention.stubs = retention.stubs.max(retention.whole);
         let machine = Machine { disk, clock, entropy };
@@ -403,6 +444,6 @@ impl Builder {
             let made = machine.begin_after(seq, time, options.checkpoint_cache_bytes);
             made.map_err(|error| Error::opening(error, machine.disk.location()))?;
         }
-        Engine::open_machine(options, machine)
+        Engine::open_machine(options, declared, machine)
     }
 }

@@ -1,15 +1,18 @@
 //! What all handles of one open database share.
 
 use super::{
-    builder::Options,
+    builder::{Declared, Options},
     error::Error,
     live::Live,
     owner::Owner,
+    procedure::Procedures,
+    rules::Tallies,
     sequencer::{FrozenPoint, Parked, Poison, Sequencer},
     time::Timekeeper,
     window::Refill,
 };
 use crate::{
+    admission::rules::RuleBook,
     base::{
         SeqNo,
         canary::canary,
@@ -30,6 +33,8 @@ use std::sync::Arc;
 pub(super) struct Core {
     pub owner: Owner,
     pub options: Options,
+    pub procedures: Procedures,
+    pub rules: RuleBook,
     pub machine: Machine,
     pub source: Source,
     pub recovery: RecoveryReport,
@@ -59,6 +64,10 @@ pub(super) struct Core {
     pub asked: AtomicU64,
     pub passed: AtomicU64,
     pub in_vain: AtomicU64,
+    /// How often invariants broke that are only monitored.
+    pub monitored: Mutex<Tallies>,
+    /// What random numbers of the caller's own code come from: one for each run.
+    pub seeds: AtomicU64,
     pub wakes: super::background::Wakes,
     pub stopped: AtomicBool,
     /// Whether the mark of a clean end is known to be gone.
@@ -75,7 +84,12 @@ pub(super) struct View {
 }
 
 impl Core {
-    pub(super) fn new(options: Options, machine: Machine, recovered: Recovered) -> Self {
+    pub(super) fn new(
+        options: Options,
+        declared: Declared,
+        machine: Machine,
+        recovered: Recovered,
+    ) -> Self {
         let Recovered {
             lock,
             uuid,
@@ -95,12 +109,16 @@ impl Core {
         let applied_g = reader.meta().applied_g;
         let log_bytes = report.bytes_scanned;
         let time = Timekeeper::new(&*machine.clock, fold.time);
+        // Numbers made of the clock will do where the system has no better ones: they are not secret.
+        let seeds = machine.entropy.random().map_or_else(|_| time.seed(), |random| random as u64);
         let mut sequencer =
             Sequencer::new(fold, reader, next_seq, &writer, log_bytes, &options, time);
         sequencer.unbegun = unbegun;
         Self {
             owner: Owner::here(),
             options,
+            procedures: declared.procedures,
+            rules: declared.rules,
             machine,
             source,
             recovery: report,
@@ -120,11 +138,19 @@ impl Core {
             asked: AtomicU64::new(0),
             passed: AtomicU64::new(0),
             in_vain: AtomicU64::new(0),
+            monitored: Mutex::default(),
+            seeds: AtomicU64::new(seeds),
             wakes: super::background::Wakes::default(),
             stopped: AtomicBool::new(false),
             begun: AtomicBool::new(false),
             lock: Mutex::new(Some(lock).filter(|_| !canary!(LockLetGo))),
         }
+    }
+
+    /// Another one each time.
+    pub(super) fn seed(&self) -> u64 {
+        // An odd step comes round after all of them.
+        self.seeds.fetch_add(0x9E37_79B9_7F4A_7C15, Ordering::Relaxed)
     }
 
     pub(super) fn durable(&self) -> SeqNo {

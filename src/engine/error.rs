@@ -186,11 +186,25 @@ pub enum Error {
     #[error("the engine was closed; nothing was logged")]
     Closed,
     /// Code of the caller's panicked; nothing was logged, and the engine is healthy.
-    #[error("the closure given to {what} panicked; nothing was logged")]
+    #[error("the caller's own code panicked in {what}; nothing was logged")]
     Panicked {
-        /// The call.
+        /// The call, or the name of the procedure or rule.
         what: &'static str,
     },
+    /// A procedure was called that the engine does not know.
+    #[error(
+        "version {version} of procedure {name:?} is not registered: name it with `procedure` when building the engine; nothing was logged"
+    )]
+    UnknownProcedure {
+        /// The name.
+        name: &'static str,
+        /// The version.
+        version: u32,
+    },
+    /// What a procedure reads is not in memory. Only seen inside of procedures, which must pass it on: what it reads is
+    /// fetched, and it is run again.
+    #[error("what the procedure reads is being fetched: pass this error on, and it is run again")]
+    Cold,
     /// The engine was called from inside a closure it runs.
     #[error(
         "{what} was called from inside a closure that the engine runs: use the transaction it was given"

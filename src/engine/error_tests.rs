@@ -52,6 +52,8 @@ examples! {
     Poisoned => Error::Poisoned { reason: "writing the log failed".into() },
     Closed => Error::Closed,
     Panicked => Error::Panicked { what: "update" },
+    UnknownProcedure => Error::UnknownProcedure { name: "transfer", version: 2 },
+    Cold => Error::Cold,
     Reentrant => Error::Reentrant { what: "commit" },
     Forked => Error::Forked { what: "commit" },
     Locked => Error::Locked { location: "state".into() },
@@ -123,6 +125,8 @@ fn every_rejection_is_in_the_table_with_its_advice() {
             Rejection::Conflict(_) => "Conflict",
             Rejection::Expectation(_) => "Expectation",
             Rejection::OutOfBounds(_) => "OutOfBounds",
+            Rejection::IllegalTransition(_) => "IllegalTransition",
+            Rejection::Invariant(_) => "Invariant",
             Rejection::Procedure(()) => "Procedure",
         };
         let cells = rows.remove(name).unwrap_or_else(|| panic!("{name} is not in docs/ERRORS.md"));

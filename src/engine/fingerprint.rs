@@ -1,4 +1,4 @@
-//! What a client asked, as a hash: the intent it gave, or the operations and expectations.
+//! What a client asked, as a hash: the intent it gave, the procedure it called, or the operations and expectations.
 
 use crate::base::{Action, Expect, Fingerprint, Operation, RequestData};
 
@@ -11,6 +11,19 @@ pub(super) fn of_intent(intent: &[u8]) -> Fingerprint {
         kind: Fingerprint::INTENT,
         operations: 0,
         expectations: 0,
+    }
+}
+
+/// The fingerprint of a call of a procedure. Never of its version: a retry may reach a newer program.
+pub(super) fn of_call(name: &[u8], arguments: &[u8]) -> Fingerprint {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(b"procedure");
+    framed(&mut hasher, name).update(arguments);
+    Fingerprint {
+        hash: *hasher.finalize().as_bytes(),
+        kind: Fingerprint::PROCEDURE,
+        operations: hint(&blake3::hash(name)),
+        expectations: hint(&blake3::hash(arguments)),
     }
 }
 

@@ -1,14 +1,19 @@
 //! Iteration over a snapshot: memtables and checkpoint merged, a chunk at a time, from either end.
 
-use super::{error::Error, outcome::Record, snapshot::Snapshot};
-use crate::{
-    base::{Bytes, KeyspaceId, Row},
-    codec::{ByteRange, Key, Keyspace, decode_key},
+use super::{
+    core::{Core, View},
+    error::Error,
+    merge::{CHUNK, Chunk, Layers, Merge},
+    outcome::Record,
+    reentrancy,
+    snapshot::Snapshot,
 };
-use std::{collections::VecDeque, fmt, ops::RangeBounds};
-
-/// Rows fetched from one source at a time; no lock is held in between.
-const CHUNK: usize = 64;
+use crate::{
+    base::{KeyspaceId, Row, SeqNo},
+    codec::{ByteRange, Key, Keyspace, decode_key},
+    state::memtable::Memtable,
+};
+use std::{fmt, ops::RangeBounds, sync::Arc};
 
 /// The records of a range, from [`Snapshot::range`] or [`Snapshot::prefix`]: each item a key and its record, or an
 /// [`Error`], after which it ends. Owns its snapshot, so it can be kept and sent to another thread; holds no lock.
@@ -27,21 +32,8 @@ struct Open {
     id: KeyspaceId,
     /// What is left of the range.
     range: ByteRange,
-    front: Merge,
-    back: Merge,
-}
-
-/// The next rows of each source, from one end.
-struct Merge {
-    reverse: bool,
-    /// Active memtable, frozen memtable, checkpoint: the first that knows a key is right about it.
-    sources: [Source; 3],
-}
-
-#[derive(Default)]
-struct Source {
-    rows: VecDeque<(Bytes, Option<Row>)>,
-    done: bool,
+    front: Merge<3>,
+    back: Merge<3>,
 }
 
 impl<K: Key, V> Iter<K, V> {
@@ -71,7 +63,7 @@ impl<K: Key, V> Iter<K, V> {
         };
         let Open { id, range, front, back } = &mut **open;
         let merge = if reverse { back } else { front };
-        match merge.next(&self.snapshot, *id, range) {
+        match merge.next(&mut Of { snapshot: &self.snapshot, id: *id }, range, usize::MAX) {
             Ok(None) => None,
             Ok(Some((key, row))) => Some(self.decode(&key, &row)),
             Err(error) => self.fail(error),
@@ -94,89 +86,58 @@ impl<K: Key, V> Iter<K, V> {
     }
 }
 
-impl Merge {
-    fn new(reverse: bool) -> Self {
-        Self { reverse, sources: Default::default() }
-    }
+/// The layers of a snapshot's keyspace: active memtable, frozen memtable, checkpoint.
+pub(super) struct Of<'a> {
+    pub snapshot: &'a Snapshot,
+    pub id: KeyspaceId,
+}
 
-    /// The next record, which leaves the range.
-    fn next(
-        &mut self,
-        snapshot: &Snapshot,
+impl Layers for Of<'_> {
+    fn fetch(&mut self, layer: usize, range: &ByteRange, reverse: bool) -> Result<Chunk, Error> {
+        reentrancy::check_read("an iterator")?;
+        let Self { snapshot, id } = *self;
+        snapshot.view().chunk(snapshot.core(), id, layer, range, snapshot.seq(), reverse)
+    }
+}
+
+impl View {
+    /// The first rows of a layer in a range, from one end, as of `seq`: 0 the active memtable, 1 the frozen one, 2 the
+    /// checkpoint.
+    pub(super) fn chunk(
+        &self,
+        core: &Core,
         id: KeyspaceId,
-        range: &mut ByteRange,
-    ) -> Result<Option<(Bytes, Row)>, Error> {
-        loop {
-            for source in 0..self.sources.len() {
-                self.refill(source, snapshot, id, range)?;
-            }
-            let Some(key) = self.next_key() else { return Ok(None) };
-            if !range.contains(&key[..]) {
-                // The other end has been there.
-                return Ok(None);
-            }
-            let seen = self.take(&key);
-            range.leave(&key, self.reverse);
-            if let Some(row) = seen {
-                return Ok(Some((key, row)));
-            }
-        }
-    }
-
-    fn next_key(&self) -> Option<Bytes> {
-        let heads =
-            self.sources.iter().filter_map(|source| source.rows.front()).map(|(key, _)| key);
-        if self.reverse { heads.max() } else { heads.min() }.cloned()
-    }
-
-    /// Takes the key from every source that has it; the first is right.
-    fn take(&mut self, key: &Bytes) -> Option<Row> {
-        let mut seen = None;
-        for source in &mut self.sources {
-            if source.rows.front().is_some_and(|(head, _)| head == key) {
-                let (_, row) = source.rows.pop_front().expect("it has a head");
-                seen = seen.or(Some(row));
-            }
-        }
-        seen.flatten()
-    }
-
-    fn refill(
-        &mut self,
-        source: usize,
-        snapshot: &Snapshot,
-        id: KeyspaceId,
+        layer: usize,
         range: &ByteRange,
-    ) -> Result<(), Error> {
-        if self.sources[source].done || !self.sources[source].rows.is_empty() {
-            return Ok(());
-        }
-        if range.is_empty() {
-            self.sources[source].done = true;
-            return Ok(());
-        }
-        let (view, reverse) = (snapshot.view(), self.reverse);
-        let memtable = match source {
-            0 => Some(&view.active),
-            1 => view.frozen.as_ref(),
-            _ => None,
-        };
-        let rows: VecDeque<_> = match (memtable, source) {
-            (Some(memtable), _) => {
-                let bounds = (range.start_bound(), range.end_bound());
-                memtable.range(id, bounds, snapshot.seq(), CHUNK, reverse).into()
-            }
-            (None, 2) => {
+        seq: SeqNo,
+        reverse: bool,
+    ) -> Result<Chunk, Error> {
+        let memtable = match layer {
+            0 => Some(&self.active),
+            1 => self.frozen.as_ref(),
+            _ => {
                 let (lower, upper) = (range.start_bound(), range.end_bound());
-                let rows = view.base.records(id, lower, upper, CHUNK, reverse);
-                let rows = rows.map_err(|error| snapshot.core().checkpoint_error(error))?;
-                rows.into_iter().map(|(key, row)| (key, Some(row))).collect()
+                let rows = self.base.records(id, lower, upper, CHUNK, reverse);
+                let rows = rows.map_err(|error| core.checkpoint_error(error))?;
+                let rows = rows.into_iter().map(|(key, row)| (key, Some(row)));
+                return Ok(Chunk::of(rows.collect()));
             }
-            _ => VecDeque::new(),
         };
-        self.sources[source] = Source { done: rows.len() < CHUNK, rows };
-        Ok(())
+        Ok(memtable_chunk(memtable, id, range, seq, reverse))
     }
+}
+
+/// The first rows of a memtable in a range, from one end, as of `seq`; none where there is no memtable.
+pub(super) fn memtable_chunk(
+    memtable: Option<&Arc<Memtable>>,
+    id: KeyspaceId,
+    range: &ByteRange,
+    seq: SeqNo,
+    reverse: bool,
+) -> Chunk {
+    let Some(memtable) = memtable else { return Chunk::none() };
+    let bounds = (range.start_bound(), range.end_bound());
+    Chunk::of(memtable.range(id, bounds, seq, CHUNK, reverse).into())
 }
 
 impl<K: Key, V> Iterator for Iter<K, V> {

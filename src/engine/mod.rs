@@ -3,6 +3,9 @@
 mod background;
 mod begin;
 mod builder;
+mod call;
+mod calling;
+mod chance;
 mod close;
 mod close_report;
 mod commit;
@@ -13,17 +16,20 @@ mod iter;
 mod lead;
 mod live;
 mod lookup;
+mod merge;
 mod opening;
 mod outcome;
 mod owner;
 mod payload;
 mod preread;
 mod pressure;
+mod procedure;
 mod reading;
 mod reentrancy;
 mod request;
 mod resolve;
 mod room;
+mod rules;
 mod sequence;
 mod sequencer;
 mod settle;
@@ -33,6 +39,7 @@ mod spare;
 mod status;
 mod ticket;
 mod time;
+mod transaction;
 mod update;
 mod upkeep;
 mod window;
@@ -40,18 +47,25 @@ mod writing;
 
 pub use background::Background;
 pub use builder::Builder;
+pub use chance::Rng;
 pub use close_report::{CloseMark, CloseReport, Closed};
 pub use error::{Error, ErrorKind, Retry};
 pub use iter::Iter;
-pub use outcome::{Conflict, Found, OutOfBounds, Outcome, Receipt, Record, Rejection, Unmet};
+pub use outcome::{
+    BrokenInvariant, Conflict, Found, IllegalTransition, OutOfBounds, Outcome, Receipt, Record,
+    Rejection, Unmet,
+};
 pub use pressure::{Durability, OnDuplicate, QueueReport};
+pub use procedure::Procedure;
 pub use request::Request;
 pub use resolve::{Encoded, KeyStatus};
+pub use rules::{AuditReport, InvariantStatus};
 pub use snapshot::Snapshot;
 pub use status::ChainHead;
 pub use ticket::Ticket;
 pub use time::ClockStatus;
-pub use update::{Abort, Transaction};
+pub use transaction::Transaction;
+pub use update::Abort;
 pub use window::WindowStatus;
 
 use self::core::Core;
@@ -122,6 +136,7 @@ impl Engine {
     }
 
     fn check_open(&self) -> Result<(), Error> {
+        reentrancy::check_read("the engine")?;
         if self.core().stopped.load(Ordering::Acquire) { Err(Error::Closed) } else { Ok(()) }
     }
 

@@ -2,10 +2,10 @@
 
 use super::error::{Error, Retry};
 use crate::{
-    admission,
+    admission::{self, rules::Severity},
     base::{
-        Bytes, LogTime, Mode, Never, Remembered, Row, SeqNo, StoredOutcome, StoredRejection,
-        Version,
+        Bytes, LogTime, Mode, Never, Remembered, Row, SeqNo, Standing, StoredOutcome,
+        StoredRejection, Transition, Version,
     },
     codec::{AsKey, CodecError, Key, Keyspace, encode_key},
 };
@@ -97,6 +97,10 @@ pub enum Rejection<R = Never> {
     Expectation(Box<Unmet>),
     /// An addition would have left its bounds. Remembered.
     OutOfBounds(Box<OutOfBounds>),
+    /// A field would go from one state to another that its [guard](crate::Guard) does not allow. Remembered.
+    IllegalTransition(Box<IllegalTransition>),
+    /// An [invariant](crate::Invariant) would not hold. Remembered.
+    Invariant(Box<BrokenInvariant>),
     /// The caller's own code refused. Remembered. `Debug` shows this as its own type does; no message does.
     Procedure(R),
 }
@@ -179,6 +183,45 @@ pub struct OutOfBounds {
     pub version: Option<Version>,
 }
 
+/// A transition that a guard does not allow. No state stands for no record: the one before its creation, and after its
+/// removal.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct IllegalTransition {
+    /// The name of the keyspace.
+    pub keyspace: String,
+    /// The encoded key of the record.
+    pub key: Bytes,
+    /// The name of the field.
+    pub field: String,
+    /// The state it is in.
+    pub from: Option<String>,
+    /// The state it would be in.
+    pub to: Option<String>,
+    /// The states it may go into from where it is.
+    pub allowed: Vec<Option<String>>,
+    /// The record as it was; `None` for no record.
+    pub found: Option<Found>,
+}
+
+/// An invariant that would not hold of a record.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BrokenInvariant {
+    /// The name of the keyspace.
+    pub keyspace: String,
+    /// The encoded key of the record.
+    pub key: Bytes,
+    /// The name of the invariant.
+    pub invariant: String,
+    /// How bad that would be.
+    pub severity: Severity,
+    /// Why it would not hold, in the words of the program. No message shows it.
+    pub reason: String,
+    /// The record as it was; `None` for no record.
+    pub found: Option<Found>,
+}
+
 impl<T, R> Outcome<T, R> {
     /// The receipt, or the rejection as an error.
     ///
@@ -198,7 +241,11 @@ impl<R> Rejection<R> {
     pub const fn retry(&self) -> Retry {
         match self {
             Self::Conflict(_) => Retry::AfterRefresh,
-            Self::Expectation(_) | Self::OutOfBounds(_) | Self::Procedure(_) => Retry::NewKey,
+            Self::Expectation(_)
+            | Self::OutOfBounds(_)
+            | Self::IllegalTransition(_)
+            | Self::Invariant(_)
+            | Self::Procedure(_) => Retry::NewKey,
         }
     }
 
@@ -207,6 +254,8 @@ impl<R> Rejection<R> {
             Self::Conflict(conflict) => Rejection::Conflict(conflict),
             Self::Expectation(unmet) => Rejection::Expectation(unmet),
             Self::OutOfBounds(bounds) => Rejection::OutOfBounds(bounds),
+            Self::IllegalTransition(illegal) => Rejection::IllegalTransition(illegal),
+            Self::Invariant(broken) => Rejection::Invariant(broken),
             Self::Procedure(rejection) => Rejection::Procedure(f(rejection)),
         }
     }
@@ -335,7 +384,37 @@ pub(super) fn decode_rejection<R>(
             }))
         }
         StoredRejection::Procedure(bytes) => Rejection::Procedure(rejection(&bytes)?),
+        StoredRejection::Illegal { keyspace, key, before, transition } => {
+            let Transition { field, from, to, allowed } = *transition;
+            let state = |state: Option<Bytes>| state.map(|state| lossy(&state));
+            Rejection::IllegalTransition(Box::new(IllegalTransition {
+                keyspace: lossy(&keyspace),
+                key,
+                field: lossy(&field),
+                from: state(from),
+                to: state(to),
+                allowed: allowed.into_iter().map(state).collect(),
+                found: before.map(Found::from),
+            }))
+        }
+        StoredRejection::Broken { keyspace, key, before, broken } => {
+            Rejection::Invariant(Box::new(BrokenInvariant {
+                keyspace: lossy(&keyspace),
+                key,
+                invariant: lossy(&broken.invariant),
+                severity: Severity::from_number(broken.severity),
+                reason: lossy(&broken.reason),
+                found: before.map(Found::from),
+            }))
+        }
     })
+}
+
+impl From<Standing> for Found {
+    fn from(standing: Standing) -> Self {
+        let Standing { version, time, actor } = standing;
+        Self { version, time, actor }
+    }
 }
 
 fn lossy(bytes: &[u8]) -> String {
@@ -363,9 +442,32 @@ impl<R> fmt::Display for Rejection<R> {
                 "an addition in keyspace {:?} would leave its bounds: the key stands for this answer, a new intent needs a new key",
                 bounds.keyspace,
             ),
+            Self::IllegalTransition(illegal) => write!(
+                f,
+                "{} of a record in keyspace {:?} can't go from {} to {}, only to {}: the key stands for this answer, a new intent needs a new key",
+                illegal.field,
+                illegal.keyspace,
+                state(illegal.from.as_ref()),
+                state(illegal.to.as_ref()),
+                states(&illegal.allowed),
+            ),
+            Self::Invariant(broken) => write!(
+                f,
+                "{:?} would not hold of a record in keyspace {:?}: the key stands for this answer, a new intent needs a new key",
+                broken.invariant, broken.keyspace,
+            ),
             Self::Procedure(_) => f.write_str("the caller's code refused: the key stands for this answer, a new intent needs a new key"),
         }
     }
+}
+
+fn state(state: Option<&String>) -> String {
+    state.map_or_else(|| "no record".into(), |state| format!("{state:?}"))
+}
+
+fn states(allowed: &[Option<String>]) -> String {
+    let names: Vec<_> = allowed.iter().map(|name| state(name.as_ref())).collect();
+    if names.is_empty() { "nothing else".into() } else { names.join(" or ") }
 }
 
 fn describe(version: Option<Version>) -> String {
@@ -400,12 +502,54 @@ impl fmt::Debug for OutOfBounds {
     }
 }
 
+impl fmt::Debug for IllegalTransition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IllegalTransition")
+            .field("keyspace", &self.keyspace)
+            .field("field", &self.field)
+            .field("from", &self.from)
+            .field("to", &self.to)
+            .field("allowed", &self.allowed)
+            .field("found", &self.found)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for BrokenInvariant {
+    // The reason may quote values.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BrokenInvariant")
+            .field("keyspace", &self.keyspace)
+            .field("invariant", &self.invariant)
+            .field("severity", &self.severity)
+            .field("found", &self.found)
+            .finish_non_exhaustive()
+    }
+}
+
 /// One rejection of each kind.
 #[cfg(test)]
-pub(super) fn examples(inner: admission::Conflict) -> [Rejection<()>; 4] {
+pub(super) fn examples(inner: admission::Conflict) -> [Rejection<()>; 6] {
     let (keyspace, key) = (lossy(&inner.keyspace), inner.key.clone());
     let version = None;
     [
+        Rejection::IllegalTransition(Box::new(IllegalTransition {
+            keyspace: keyspace.clone(),
+            key: key.clone(),
+            field: "status".into(),
+            from: None,
+            to: Some("paid".into()),
+            allowed: vec![Some("pending".into()), None],
+            found: None,
+        })),
+        Rejection::Invariant(Box::new(BrokenInvariant {
+            keyspace: keyspace.clone(),
+            key: key.clone(),
+            invariant: "solvent".into(),
+            severity: Severity::Critical,
+            reason: "-1 cents".into(),
+            found: None,
+        })),
         Rejection::Expectation(Box::new(Unmet {
             keyspace: keyspace.clone(),
             key: key.clone(),

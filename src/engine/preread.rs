@@ -2,7 +2,9 @@
 
 use super::{
     core::{Core, View},
+    merge::{CHUNK, Chunk},
     sequencer::Sequencer,
+    transaction::Scan,
 };
 use crate::{
     admission,
@@ -11,15 +13,22 @@ use crate::{
         Remembered, RequestData, Row, SeqNo, sync::atomic::Ordering::Relaxed,
     },
     checkpoint::CheckpointError,
+    codec::ByteRange,
     state::{draft::Records, fold::Fold, memtable::Memtable},
 };
-use std::{collections::BTreeMap, convert::Infallible, sync::Arc};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    convert::Infallible,
+    ops::RangeBounds,
+    sync::Arc,
+};
 
 /// Rows as one generation of the checkpoint has them.
 #[derive(Debug)]
 pub(super) struct Preread {
     generation: u64,
     rows: BTreeMap<(KeyspaceId, Bytes), Option<Row>>,
+    ranges: Vec<Range>,
     window: Option<Option<Remembered>>,
     /// What was decided up to this entry was forgotten by then.
     forgotten: SeqNo,
@@ -36,6 +45,7 @@ impl Preread {
         let mut this = Self {
             generation: view.base.generation(),
             rows: BTreeMap::new(),
+            ranges: Vec::new(),
             window: None,
             forgotten: core.forgotten(),
             next_keyspace: core.registry.read().next_id(),
@@ -48,6 +58,11 @@ impl Preread {
             }
         }
         Ok(this)
+    }
+
+    /// Whether it was read from the checkpoint of this view.
+    pub(super) fn is_of(&self, view: &View) -> bool {
+        self.generation == view.base.generation()
     }
 
     /// Whether this, with the memtables, is all a request can ask for: the checkpoint is still the one that was read,
@@ -84,7 +99,8 @@ impl Preread {
         Ok(self.window.insert(row).is_some())
     }
 
-    fn load_records(
+    /// Reads the rows a request touches, where the memtables do not know them. May do I/O.
+    pub(super) fn load_records(
         &mut self,
         core: &Core,
         view: &View,
@@ -120,10 +136,55 @@ impl Preread {
     ) -> Result<(), CheckpointError> {
         let knows = |memtable: &Arc<Memtable>| memtable.knows(keyspace, key);
         if !knows(&view.active) && !view.frozen.as_ref().is_some_and(knows) {
-            let row = view.base.record(keyspace, key)?;
-            self.rows.insert((keyspace, key.clone()), row);
+            self.fetch(view, keyspace, key)?;
         }
         Ok(())
+    }
+
+    /// The row in the checkpoint, kept. May do I/O.
+    pub(super) fn fetch(
+        &mut self,
+        view: &View,
+        keyspace: KeyspaceId,
+        key: &Bytes,
+    ) -> Result<Option<Row>, CheckpointError> {
+        if self.empty {
+            return Ok(None);
+        }
+        if let Some(row) = self.rows.get(&(keyspace, key.clone())) {
+            return Ok(row.clone());
+        }
+        let row = view.base.record(keyspace, key)?;
+        self.rows.insert((keyspace, key.clone()), row.clone());
+        Ok(row)
+    }
+
+    /// The first rows the checkpoint has in what is left of a range, kept. May do I/O.
+    pub(super) fn fetch_rows(
+        &mut self,
+        view: &View,
+        scan: &Scan<'_>,
+        left: &ByteRange,
+    ) -> Result<Chunk, CheckpointError> {
+        loop {
+            if let Some(chunk) = self.settled(scan, left) {
+                return Ok(chunk);
+            }
+            let place = self.ranges.iter().position(|range| range.is_of(scan));
+            let range = match place {
+                Some(place) => &mut self.ranges[place],
+                None => self.ranges.push_mut(Range::new(scan)),
+            };
+            range.extend(view)?;
+        }
+    }
+
+    /// The first rows the checkpoint has in what is left of a range, as far as they were fetched; `None` where they were not.
+    pub(super) fn settled(&self, scan: &Scan<'_>, left: &ByteRange) -> Option<Chunk> {
+        if self.empty {
+            return Some(Chunk::none());
+        }
+        self.ranges.iter().find(|range| range.is_of(scan))?.chunk(left)
     }
 }
 
@@ -141,27 +202,93 @@ impl View {
     }
 }
 
+/// The rows of the checkpoint from one end of a range on, as far as they were fetched.
+#[derive(Debug)]
+struct Range {
+    keyspace: KeyspaceId,
+    range: ByteRange,
+    reverse: bool,
+    rows: Vec<(Bytes, Row)>,
+    done: bool,
+}
+
+impl Range {
+    fn new(scan: &Scan<'_>) -> Self {
+        let Scan { keyspace, range, reverse } = *scan;
+        Self { keyspace, range: range.clone(), reverse, rows: Vec::new(), done: false }
+    }
+
+    fn is_of(&self, scan: &Scan<'_>) -> bool {
+        (self.keyspace, self.reverse) == (scan.keyspace, scan.reverse) && self.range == *scan.range
+    }
+
+    /// The next rows in what is left; `None` when they are still to be fetched.
+    fn chunk(&self, left: &ByteRange) -> Option<Chunk> {
+        // What has left the range comes first, from whichever end.
+        let first = self.rows.partition_point(|(key, _)| !left.contains(&key[..]));
+        let next = self.rows[first..].iter().take(CHUNK);
+        let rows: VecDeque<_> = next.map(|(key, row)| (key.clone(), Some(row.clone()))).collect();
+        let done = self.done && rows.len() < CHUNK;
+        (done || !rows.is_empty()).then_some(Chunk { rows, done })
+    }
+
+    fn extend(&mut self, view: &View) -> Result<(), CheckpointError> {
+        let mut left = self.range.clone();
+        if let Some((key, _)) = self.rows.last() {
+            left.leave(key, self.reverse);
+        }
+        let (lower, upper) = (left.start_bound(), left.end_bound());
+        let rows = view.base.records(self.keyspace, lower, upper, CHUNK, self.reverse)?;
+        self.done = rows.len() < CHUNK;
+        self.rows.extend(rows);
+        Ok(())
+    }
+}
+
 /// The newest applied state: the fold, and below it what was read before.
 pub(super) struct Newest<'a> {
     pub fold: &'a Fold,
     pub preread: &'a Preread,
 }
 
+impl Newest<'_> {
+    /// The newest row; `None` when it is neither in the memtables nor was read before.
+    pub(super) fn find(&self, keyspace: KeyspaceId, key: &[u8]) -> Option<Option<Row>> {
+        if let Some(seen) = self.fold.record(keyspace, key) {
+            return Some(seen);
+        }
+        // A keyspace that is being defined has no records in the checkpoint, and one that does not exist has none at all.
+        if self.preread.empty || keyspace >= self.preread.next_keyspace {
+            return Some(None);
+        }
+        self.preread.rows.get(&(keyspace, Bytes::copy_from_slice(key))).cloned()
+    }
+
+    /// Whether the rows that a request writes are all in memory.
+    pub(super) fn knows(&self, request: &RequestData) -> bool {
+        let definitions: Vec<_> =
+            request.keyspaces.iter().map(|identity| self.fold.keyspace(&identity.name)).collect();
+        let mut directory = request.keyspaces.iter().zip(&definitions);
+        let defined = directory.all(|(identity, definition)| {
+            definition.as_ref().is_some_and(|definition| definition.schema >= identity.schema)
+                || self.find(KeyspaceId::DIRECTORY, &identity.name).is_some()
+        });
+        defined
+            && request.operations.iter().all(|operation| {
+                let definition = &definitions[usize::from(operation.keyspace)];
+                definition
+                    .as_ref()
+                    .is_none_or(|definition| self.find(definition.id, &operation.key).is_some())
+            })
+    }
+}
+
 impl Records for Newest<'_> {
     type Error = Infallible;
 
     fn record(&self, keyspace: KeyspaceId, key: &[u8]) -> Result<Option<Row>, Infallible> {
-        if let Some(seen) = self.fold.record(keyspace, key) {
-            return Ok(seen);
-        }
-        // A keyspace that is being defined has no records in the checkpoint, and one that does not exist has none at all.
-        if self.preread.empty || keyspace >= self.preread.next_keyspace {
-            return Ok(None);
-        }
-        let row = self.preread.rows.get(&(keyspace, Bytes::copy_from_slice(key)));
-        Ok(row
-            .expect("every record of a request that the memtables do not know was read before")
-            .clone())
+        let row = self.find(keyspace, key);
+        Ok(row.expect("every record of a request that the memtables do not know was read before"))
     }
 }
 

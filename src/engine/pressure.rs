@@ -221,6 +221,8 @@ fn rejection_bytes(rejection: &StoredRejection) -> usize {
             key.len()
         }
         StoredRejection::Procedure(bytes) => bytes.len(),
+        StoredRejection::Illegal { key, .. } => key.len(),
+        StoredRejection::Broken { key, broken, .. } => key.len() + broken.reason.len(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Reads of durable state, one record at a time, and snapshots for more.
 
-use super::{Engine, Error, Record, Snapshot, snapshot};
+use super::{Engine, Error, Record, Snapshot, reentrancy, snapshot};
 use crate::codec::{AsKey, Key, Keyspace, encode_key};
 
 impl Engine {
@@ -69,6 +69,7 @@ impl Engine {
     /// that.
     #[must_use]
     pub fn snapshot_applied(&self) -> Snapshot {
+        reentrancy::assert_outside("snapshot_applied");
         // Without that, what a crash takes of it could come back as something else, of the same version.
         if self.core().begin().is_err() {
             return self.snapshot();

@@ -6,6 +6,7 @@ use std::cell::Cell;
 
 thread_local! {
     static IN_CLOSURE: Cell<bool> = const { Cell::new(false) };
+    static IN_PROCEDURE: Cell<bool> = const { Cell::new(false) };
     static IN_WAKER: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -18,6 +19,11 @@ pub(super) struct Inside {
 /// Marks this thread as inside a closure.
 pub(super) fn enter() -> Inside {
     Inside::of(&IN_CLOSURE)
+}
+
+/// Marks this thread as inside a procedure, which may hold the sequencer's lock.
+pub(super) fn enter_procedure() -> [Inside; 2] {
+    [Inside::of(&IN_CLOSURE), Inside::of(&IN_PROCEDURE)]
 }
 
 /// Marks this thread as inside a waker, of whichever engine.
@@ -39,6 +45,17 @@ impl Drop for Inside {
     fn drop(&mut self) {
         self.mark.with(|inside| inside.set(self.before));
     }
+}
+
+/// Refuses to read from inside a procedure, which sees its transaction alone.
+pub(super) fn check_read(what: &'static str) -> Result<(), Error> {
+    if IN_PROCEDURE.with(Cell::get) { Err(Error::Reentrant { what }) } else { Ok(()) }
+}
+
+/// For calls that can't refuse, and would wait for a lock that their own thread holds. The panic ends the procedure, not the
+/// engine.
+pub(super) fn assert_outside(what: &'static str) {
+    assert!(!IN_PROCEDURE.with(Cell::get), "{what} was called from inside a procedure");
 }
 
 /// Refuses a call from inside a closure.

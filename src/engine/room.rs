@@ -90,6 +90,11 @@ impl Core {
         }
     }
 
+    /// Whether there is room for the entry of a request now.
+    pub(super) fn has_room(&self, sequencer: &Sequencer, request: &RequestData) -> bool {
+        self.lack(sequencer, request, entry_bound(request)).is_none()
+    }
+
     /// What there is no room in, for a request whose entry has at most so many bytes.
     fn lack(&self, sequencer: &Sequencer, request: &RequestData, bytes: usize) -> Option<Lack> {
         if sequencer.queue_full(bytes) {
@@ -210,7 +215,7 @@ impl Core {
 /// More than any entry that comes of this request takes up in the log.
 fn entry_bound(request: &RequestData) -> usize {
     const FIXED: usize = 1024;
-    const REJECTION: usize = 5 << 10;
+    const REJECTION: usize = 7 << 10;
     let keyspaces: usize =
         request.keyspaces.iter().map(|k| k.name.len() + k.shape.len() + 32).sum();
     let operations: usize = request
@@ -225,8 +230,10 @@ fn entry_bound(request: &RequestData) -> usize {
         })
         .sum();
     let reads: usize = request.reads.iter().map(|read| read.key.len() + 32).sum();
+    let call = request.call.as_ref().map_or(0, |call| call.name.len() + call.arguments.len());
     FIXED
         + REJECTION
+        + call
         + request.actor.len()
         + request.correlation.len()
         + request.verdict.payload().len()

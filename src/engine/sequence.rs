@@ -27,20 +27,39 @@ impl Core {
         preread: &Preread,
         terms: &Terms,
     ) -> (Result<Answer, Error>, About) {
-        let time = self.log_time(sequencer);
+        let at = self.at(sequencer, terms);
         let newest = Newest { fold: &sequencer.fold, preread };
         if let Some(reply) = undurable(sequencer, &request, &newest) {
             return (Err(reply), About::State);
         }
-        let at = At {
+        let decision = {
+            let _rules = self.enter_rules();
+            admit(request, &newest, at)
+        };
+        self.carry_out(sequencer, decision, terms)
+    }
+
+    /// Where in the log the next request goes.
+    pub(super) fn at(&self, sequencer: &mut Sequencer, terms: &Terms) -> At<'_> {
+        At {
+            time: self.log_time(sequencer),
             applied: sequencer.fold.applied,
             next: sequencer.next_seq,
-            time,
             writable: sequencer.takes_writes() && sequencer.has_numbers(),
             late: terms.expired(&*self.machine.clock),
             policy: self.options.policy,
-        };
-        match admit(request, &newest, at) {
+            rules: &self.rules,
+        }
+    }
+
+    /// Does what was decided: the reply, and what it is about.
+    pub(super) fn carry_out(
+        &self,
+        sequencer: &mut Sequencer,
+        decision: Decision,
+        terms: &Terms,
+    ) -> (Result<Answer, Error>, About) {
+        match decision {
             Decision::Append(admitted) => {
                 let Entry { seq, time, outcome, .. } = self.append(sequencer, admitted);
                 let answer = Answer::Remembered { outcome, seq, time, replayed: false };
@@ -69,7 +88,8 @@ impl Core {
 
     /// Appends an admitted entry to the group being filled, and applies it.
     fn append(&self, sequencer: &mut Sequencer, admitted: Admitted) -> Entry {
-        let Admitted { entry, changes } = admitted;
+        let Admitted { entry, changes, monitored } = admitted;
+        self.count(monitored);
         sequencer.pending.append(&entry);
         let live = self.live.lock();
         let horizon = Horizon { durable: sequencer.durable, snapshots: live.as_slice() };
@@ -130,6 +150,7 @@ pub(super) fn refused(refusal: Refusal, sequencer: &Sequencer) -> Error {
         Refusal::FutureVersion { keyspace, version, newest } => {
             Error::FutureVersion { keyspace: text(&keyspace), version, newest }
         }
+        Refusal::Unjudged(unjudged) => unjudged.into(),
         Refusal::NotANumber { keyspace, row_schema, schema } => {
             Error::NotANumber { keyspace: text(&keyspace), row_schema, schema }
         }

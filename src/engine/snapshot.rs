@@ -5,6 +5,7 @@ use super::{
     error::Error,
     iter::Iter,
     outcome::Record,
+    reentrancy,
 };
 use crate::{
     admission::keyspaces::compare,
@@ -201,6 +202,7 @@ impl Snapshot {
         &self,
         keyspace: &Keyspace<K, V>,
     ) -> Result<Option<KeyspaceId>, Error> {
+        reentrancy::check_read("a snapshot")?;
         keyspace_at(&self.0.core, keyspace, self.0.seq)
     }
 

@@ -1,6 +1,6 @@
 //! What an engine tells of itself.
 
-use super::{Engine, QueueReport};
+use super::{Engine, QueueReport, reentrancy};
 use crate::{base::SeqNo, recovery::RecoveryReport};
 use serde::Serialize;
 
@@ -37,6 +37,7 @@ impl Engine {
     /// ```
     #[must_use]
     pub fn chain_head(&self) -> ChainHead {
+        reentrancy::assert_outside("chain_head");
         let head = self.core().sequencer.lock().head;
         ChainHead { group: head.g, digest: head.chain }
     }
@@ -51,6 +52,7 @@ impl Engine {
     /// ```
     #[must_use]
     pub fn queue(&self) -> QueueReport {
+        reentrancy::assert_outside("queue");
         self.core().sequencer.lock().queue()
     }
 

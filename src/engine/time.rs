@@ -1,6 +1,6 @@
 //! The system's clock, as far as the log believes it.
 
-use super::{Engine, core::Core, error::Error};
+use super::{Engine, core::Core, error::Error, reentrancy};
 use crate::{base::LogTime, disk::Clock, recovery::JUMP_NANOS};
 use serde::{Deserialize, Serialize};
 
@@ -51,6 +51,7 @@ impl Engine {
     /// ```
     #[must_use]
     pub fn clock(&self) -> ClockStatus {
+        reentrancy::assert_outside("clock");
         self.core().clock_status()
     }
 
@@ -94,6 +95,11 @@ impl Timekeeper {
         let (wall, monotonic) = (wall(clock), clock.monotonic_nanos());
         let behind = (wall < last.get()).then_some(last.get());
         Self { believed: (behind.unwrap_or(wall), monotonic), behind }
+    }
+
+    /// A number that differs from opening to opening.
+    pub(super) const fn seed(&self) -> u64 {
+        self.believed.0
     }
 
     /// Believes the clock as it is, whatever it was.

@@ -1,6 +1,6 @@
 //! What is remembered, in numbers; and the filter of its keys, made anew when too many of them are forgotten.
 
-use super::{Engine, core::Core, error::Error};
+use super::{Engine, core::Core, error::Error, reentrancy};
 use crate::{
     base::{LogTime, sync::atomic::Ordering::Relaxed},
     checkpoint::{Reader, WindowPosition},
@@ -51,6 +51,7 @@ impl Engine {
     /// ```
     #[must_use]
     pub fn window(&self) -> WindowStatus {
+        reentrancy::assert_outside("window");
         let core = self.core();
         let (control, time) = {
             let sequencer = core.sequencer.lock();

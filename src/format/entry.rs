@@ -2,13 +2,14 @@
 //!
 //! ```text
 //! 0      8       9
-//! | time | flags | key, fingerprint (flag 1) | steps (flag 2) | actor | correlation | keyspaces | operations | reads | outcome
+//! | time | flags | key, fingerprint (flag 1) | steps (flag 2) | call (flag 4) | actor | correlation | keyspaces | operations | reads | outcome
 //!
 //! steps    | count u8, at least 1 | step ... |
 //! step     | 1 | mode |     the mode becomes this
 //!          | 2 |            the open generation is closed
 //!          | 3 | era u32 |  the outcomes of the oldest closed generation become stubs
 //!          | 4 |            the stubs of the oldest era are forgotten
+//! call     | name length u8 | name | version u32 | time u64 | seed u64 | arguments length u32 | arguments |
 //! ```
 //! The number of an entry is that of the group's first entry plus its position.
 
@@ -21,24 +22,29 @@ use super::{
 };
 use crate::base::{
     Action, Entry, Expect, IdempotencyKey, KeyspaceId, KeyspaceIdentity, KeyspaceRef, LogTime,
-    Operation, Read, SeqNo, Step, Version,
+    Operation, ProcedureCall, Read, SeqNo, Step, Version,
 };
 
 const KEYED: u8 = 1;
 const STEPS: u8 = 2;
+const CALLED: u8 = 4;
 
 /// Appends `entry` with its length in front.
 pub(crate) fn encode(entry: &Entry, out: &mut Vec<u8>) {
     let start = out.len();
     out.extend([0; 4]);
     out.extend(entry.time.get().to_le_bytes());
-    let keyed = if entry.key.is_some() { KEYED } else { 0 };
-    out.push(keyed | if entry.steps.is_empty() { 0 } else { STEPS });
+    let flag = |flag, is_set| if is_set { flag } else { 0 };
+    let keyed = flag(KEYED, entry.key.is_some());
+    out.push(keyed | flag(STEPS, !entry.steps.is_empty()) | flag(CALLED, entry.call.is_some()));
     if let Some((key, fingerprint)) = &entry.key {
         put_bytes16(out, key.as_bytes());
         encode_fingerprint(fingerprint, out);
     }
     encode_steps(&entry.steps, out);
+    if let Some(call) = &entry.call {
+        encode_call(call, out);
+    }
     put_bytes8(out, &entry.actor);
     put_bytes16(out, &entry.correlation);
     count(out, entry.keyspaces.len());
@@ -62,7 +68,7 @@ pub(crate) fn decode(body: &mut Reader<'_>, seq: SeqNo) -> Option<Entry> {
 fn decode_fields(reader: &mut Reader<'_>, seq: SeqNo) -> Option<Entry> {
     let time = LogTime::new(reader.u64()?);
     let flags = reader.u8()?;
-    if flags & !(KEYED | STEPS) != 0 {
+    if flags & !(KEYED | STEPS | CALLED) != 0 {
         return None;
     }
     let key = if flags & KEYED == 0 {
@@ -76,6 +82,7 @@ fn decode_fields(reader: &mut Reader<'_>, seq: SeqNo) -> Option<Entry> {
         time,
         key,
         steps: if flags & STEPS == 0 { Vec::new() } else { decode_steps(reader)? },
+        call: if flags & CALLED == 0 { None } else { Some(decode_call(reader)?.into()) },
         actor: reader.bytes8()?.into(),
         correlation: reader.bytes16()?.into(),
         keyspaces: list(reader, decode_keyspace)?,
@@ -116,6 +123,24 @@ fn decode_steps(reader: &mut Reader<'_>) -> Option<Vec<Step>> {
         _ => None,
     };
     (0..count).map(step).collect()
+}
+
+fn encode_call(call: &ProcedureCall, out: &mut Vec<u8>) {
+    put_bytes8(out, &call.name);
+    out.extend(call.version.to_le_bytes());
+    out.extend(call.time.get().to_le_bytes());
+    out.extend(call.seed.to_le_bytes());
+    put_bytes32(out, &call.arguments);
+}
+
+fn decode_call(reader: &mut Reader<'_>) -> Option<ProcedureCall> {
+    Some(ProcedureCall {
+        name: reader.bytes8()?.into(),
+        version: reader.u32()?,
+        time: LogTime::new(reader.u64()?),
+        seed: reader.u64()?,
+        arguments: reader.bytes32()?.into(),
+    })
 }
 
 fn count(out: &mut Vec<u8>, count: usize) {

@@ -1,5 +1,7 @@
 use super::*;
-use crate::base::{Bytes, Fingerprint, Mode, StoredOutcome, StoredRejection};
+use crate::base::{
+    Broken, Bytes, Fingerprint, Mode, Standing, StoredOutcome, StoredRejection, Transition,
+};
 use proptest::{collection::vec, option, prelude::*};
 
 fn bytes(length: impl Into<prop::collection::SizeRange>) -> impl Strategy<Value = Bytes> {
@@ -86,7 +88,30 @@ fn outcome() -> impl Strategy<Value = StoredOutcome> {
         },
     );
     let own = bytes(0..40).prop_map(StoredRejection::Procedure);
-    let rejected = prop_oneof![absent, present, bounds, own].prop_map(StoredOutcome::Rejected);
+    let before = || {
+        option::of((number(), number(), bytes(0..=64))).prop_map(|before| {
+            let standing = |(version, time, actor)| Standing {
+                version: Version::new(version),
+                time: LogTime::new(time),
+                actor,
+            };
+            before.map(standing)
+        })
+    };
+    let state = || option::of(bytes(1..=32));
+    let transition = (bytes(1..=64), state(), state(), vec(state(), 0..5))
+        .prop_map(|(field, from, to, allowed)| Box::new(Transition { field, from, to, allowed }));
+    let illegal =
+        (place(), before(), transition).prop_map(|((keyspace, key), before, transition)| {
+            StoredRejection::Illegal { keyspace, key, before, transition }
+        });
+    let broken = (bytes(1..=64), any::<u8>(), bytes(0..40))
+        .prop_map(|(invariant, severity, reason)| Box::new(Broken { invariant, severity, reason }));
+    let broken = (place(), before(), broken).prop_map(|((keyspace, key), before, broken)| {
+        StoredRejection::Broken { keyspace, key, before, broken }
+    });
+    let rejected = prop_oneof![absent, present, bounds, own, illegal, broken]
+        .prop_map(StoredOutcome::Rejected);
     let committed = bytes(0..40).prop_map(StoredOutcome::Committed);
     prop_oneof![4 => committed, 4 => rejected, 1 => Just(StoredOutcome::Fenced)]
 }
@@ -101,17 +126,28 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 prop_compose! {
+    fn call()(
+        (name, version, seed, arguments) in (bytes(0..=64), any::<u32>(), number(), bytes(0..40)),
+        time in number(),
+    ) -> Box<ProcedureCall> {
+        let time = LogTime::new(time);
+        ProcedureCall { name, version, time, seed, arguments }.into()
+    }
+}
+
+prop_compose! {
     fn entry()(
         (seq, time, key) in (number(), number(), option::of(key())),
         (actor, correlation) in (bytes(0..=64), bytes(0..=1024)),
         keyspaces in vec(keyspace(), 0..4),
         operations in vec(operation(), 0..6),
         reads in vec(read(), 0..4),
+        call in option::of(call()),
         steps in prop_oneof![3 => Just(Vec::new()), 1 => vec(step(), 1..5)],
         outcome in outcome(),
     ) -> Entry {
         let (seq, time) = (SeqNo::new(seq), LogTime::new(time));
-        Entry { seq, time, key, steps, keyspaces, operations, reads, actor, correlation, outcome }
+        Entry { seq, time, key, steps, call, keyspaces, operations, reads, actor, correlation, outcome }
     }
 }
 
@@ -189,6 +225,13 @@ fn example() -> Entry {
             Read { keyspace: 1, key: bytes(b"e"), seen: Some(Version::new(6)) },
             Read { keyspace: 1, key: bytes(b"f"), seen: None },
         ],
+        call: Some(Box::new(ProcedureCall {
+            name: bytes(b"sell"),
+            version: 3,
+            time: LogTime::new(5),
+            seed: 4,
+            arguments: bytes(b"twelve"),
+        })),
         actor: bytes(b"me"),
         correlation: bytes(b"flow"),
         outcome: StoredOutcome::Committed(bytes(b"done")),
@@ -200,12 +243,13 @@ fn an_entry_is_these_bytes() {
     let body = encoded(&example());
     let hash = "ab".repeat(32);
     let parts = [
-        "d3000000",
+        "f6000000",
         "0201000000000000",
-        "03 0600 0473686f706b",
+        "07 0600 0473686f706b",
         &hash,
         "02 03000000 04000000",
         "03 02 03 03000000 04",
+        "04 73656c6c 03000000 0500000000000000 0400000000000000 06000000 7477656c7665",
         "02 6d65 0400 666c6f77",
         "0200",
         "01000000 02000000 01 0573746f636b 0100 31 01",

@@ -135,6 +135,13 @@ impl Draft {
         }
     }
 
+    /// The net changes so far.
+    pub(crate) fn changed(&self) -> impl Iterator<Item = &Change> {
+        let changed = |change: &&Change| change.old.is_some() || change.new.is_some();
+        let mutated = self.touched.iter().filter(|touched| touched.mutated);
+        mutated.map(|touched| &touched.change).filter(changed)
+    }
+
     pub(crate) fn into_changes(self) -> Vec<Change> {
         let changed = |change: &Change| change.old.is_some() || change.new.is_some();
         self.touched

@@ -164,6 +164,7 @@ impl Pair {
             keyspaces,
             operations: changes.iter().map(operation).collect(),
             reads: Vec::new(),
+            call: None,
             actor: [seq.get() as u8].as_slice().into(),
             correlation: Bytes::new(),
             outcome,

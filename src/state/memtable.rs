@@ -216,8 +216,12 @@ fn outcome_bytes(outcome: &StoredOutcome) -> usize {
         StoredOutcome::Rejected(
             StoredRejection::NotAbsent { key, .. }
             | StoredRejection::NotPresent { key, .. }
-            | StoredRejection::OutOfBounds { key, .. },
+            | StoredRejection::OutOfBounds { key, .. }
+            | StoredRejection::Illegal { key, .. },
         ) => key.len(),
+        StoredOutcome::Rejected(StoredRejection::Broken { key, broken, .. }) => {
+            key.len() + broken.reason.len()
+        }
     }
 }
 

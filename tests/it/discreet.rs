@@ -2,6 +2,7 @@
 //! report, no name of a file, and nothing is printed.
 
 mod errors;
+mod own;
 
 use crate::support::{MARKER, as_child, picture, told};
 use errors::{NUMBER, Secrets, in_files, secret};
@@ -101,6 +102,7 @@ fn no_error_of_any_kind_shows_what_is_stored() {
     errors::of_calls(&mut shown);
     errors::of_disks(&mut shown);
     errors::of_openings(&mut shown);
+    own::show(&mut shown);
     let Shown { count, kinds } = shown;
     let reached: BTreeSet<String> =
         kinds.iter().cloned().chain(OUT_OF_REACH.map(str::to_owned)).collect();

@@ -27,10 +27,12 @@ mod log;
 mod memory;
 mod outcomes;
 mod pressure;
+mod procedures;
 mod read_only;
 mod reads;
 mod resolving;
 mod retention;
+mod rules;
 #[cfg(steadfast_shuttle)]
 mod schedules;
 mod service;

@@ -231,7 +231,9 @@ fn an_entry_replays_to_the_same_changes() {
     ];
     for request in &requests {
         let before = state.clone();
-        let Decision::Append(Admitted { entry, changes }) = state.decide(request) else { continue };
+        let Decision::Append(Admitted { entry, changes, .. }) = state.decide(request) else {
+            continue;
+        };
         assert_eq!(Draft::changes(&entry, &before), Ok(changes));
     }
     assert_eq!(state.applied, 4);

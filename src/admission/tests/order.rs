@@ -1,7 +1,66 @@
 //! The order of checks: of two that fail, the earlier one answers.
 
 use super::*;
-use crate::base::Era;
+use crate::{
+    admission::rules::{Enforcement, Judge, Judged, Severity},
+    base::{self, Era, Transition},
+};
+use std::sync::LazyLock;
+
+/// A value says of itself whether a rule refuses it.
+#[derive(Debug)]
+struct Told;
+
+static RULES: LazyLock<RuleBook> = LazyLock::new(|| {
+    let mut rules = RuleBook::new();
+    rules.add(Arc::new(Told));
+    rules
+});
+
+impl Judge for Told {
+    fn identity(&self) -> KeyspaceIdentity {
+        identity("a")
+    }
+
+    fn fields(&self) -> Vec<&'static str> {
+        vec!["told"]
+    }
+
+    fn invariants(&self) -> Vec<(&'static str, Severity, Enforcement)> {
+        vec![("told", Severity::Error, Enforcement::Enforce)]
+    }
+
+    fn flaw(&self) -> Option<(&'static str, &'static str)> {
+        None
+    }
+
+    fn judge(
+        &self,
+        _: &[u8],
+        _: Option<&Row>,
+        new: Option<&Row>,
+        _: &mut Vec<Monitored>,
+    ) -> Result<Judged, Unjudged> {
+        Ok(match new.map(|row| row.value.as_ref()) {
+            Some(b"illegal") => Judged::Illegal(Transition {
+                field: Bytes::from_static(b"told"),
+                from: None,
+                to: None,
+                allowed: Vec::new(),
+            }),
+            Some(b"broken") => Judged::Broken(base::Broken {
+                invariant: Bytes::from_static(b"told"),
+                severity: 2,
+                reason: Bytes::new(),
+            }),
+            _ => Judged::Holds,
+        })
+    }
+
+    fn audit(&self, _: &[u8], _: &Row, _: &mut Vec<Monitored>) -> Result<(), Unjudged> {
+        Ok(())
+    }
+}
 
 /// The checks, in their order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,15 +83,17 @@ enum Check {
     NotAbsent,
     NotPresent,
     OutOfBounds,
+    Illegal,
+    Broken,
 }
 
 use Check::{
-    AlreadyDecided, Fenced, FutureVersion, KeyAhead, KeyExpired, KeyReused, KeyUntimed, Keyspace,
-    Late, NotAbsent, NotPresent, NotWritable, OutOfBounds, ReadOnly, Remembered, StaleRead,
-    StaleVersion, WindowFull,
+    AlreadyDecided, Broken, Fenced, FutureVersion, Illegal, KeyAhead, KeyExpired, KeyReused,
+    KeyUntimed, Keyspace, Late, NotAbsent, NotPresent, NotWritable, OutOfBounds, ReadOnly,
+    Remembered, StaleRead, StaleVersion, WindowFull,
 };
 
-const ORDER: [Check; 18] = [
+const ORDER: [Check; 20] = [
     Remembered,
     KeyReused,
     AlreadyDecided,
@@ -51,6 +112,8 @@ const ORDER: [Check; 18] = [
     NotAbsent,
     NotPresent,
     OutOfBounds,
+    Illegal,
+    Broken,
 ];
 
 /// Checks of which a request can fail one only: what is remembered under a key is one thing, and so is when it was made.
@@ -142,6 +205,8 @@ impl Case {
             NotAbsent => request.check("there", Expect::Absent),
             NotPresent => request.check("missing", Expect::Present),
             OutOfBounds => request.add("sum", 2, 0, 1),
+            Illegal => request.put("guarded", b"illegal"),
+            Broken => request.put("bound", b"broken"),
         };
     }
 
@@ -171,8 +236,9 @@ impl Case {
     }
 
     fn answer(self) -> Check {
-        let at =
-            At { writable: self.writable, late: self.late, policy: self.policy, ..self.state.at() };
+        let Self { writable, late, policy, .. } = self;
+        let rules = &RULES;
+        let at = At { writable, late, policy, rules, ..self.state.at() };
         match admit(self.request, &self.state, at) {
             Decision::Remembered(_) => Remembered,
             Decision::Refused(refusal) => refused(&refusal),
@@ -203,6 +269,7 @@ fn refused(refusal: &Refusal) -> Check {
         Refusal::Keyspace(_) => Keyspace,
         Refusal::FutureVersion { .. } => FutureVersion,
         Refusal::NotANumber { .. } => panic!("nothing here is not a number"),
+        Refusal::Unjudged(_) => panic!("everything here can be judged"),
     }
 }
 
@@ -212,6 +279,8 @@ fn rejected(rejection: &StoredRejection) -> Check {
         StoredRejection::NotPresent { .. } => NotPresent,
         StoredRejection::OutOfBounds { .. } => OutOfBounds,
         StoredRejection::Procedure(_) => panic!("it was not rejected by its maker"),
+        StoredRejection::Illegal { .. } => Illegal,
+        StoredRejection::Broken { .. } => Broken,
     }
 }
 
@@ -237,7 +306,7 @@ fn of_two_failing_checks_the_earlier_one_answers() {
             pairs += 1;
         }
     }
-    assert_eq!(pairs, 18 * 17 / 2 - 6 - 3);
+    assert_eq!(pairs, 20 * 19 / 2 - 6 - 3);
 }
 
 #[test]

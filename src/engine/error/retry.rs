@@ -37,6 +37,7 @@ impl Error {
             | Self::Poisoned { .. }
             | Self::ReadOnly { .. }
             | Self::Closed
+            | Self::Cold
             | Self::Locked { .. } => Retry::SameKey,
             Self::Fenced { .. }
             | Self::KeyExpired { .. }
@@ -49,6 +50,7 @@ impl Error {
             | Self::NotANumber { .. }
             | Self::KeyspaceMismatch { .. }
             | Self::Panicked { .. }
+            | Self::UnknownProcedure { .. }
             | Self::Reentrant { .. }
             | Self::Forked { .. }
             | Self::NotADatabase { .. }

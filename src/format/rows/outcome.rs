@@ -6,10 +6,16 @@
 //! out of bounds | 4 | keyspace length u8 | keyspace | key length u16 | key | current i64 | delta i64 | min i64 | max i64 | version u64 |
 //! procedure     | 5 | rejection ... |
 //! fenced        | 6 |
+//! illegal       | 7 | place | before | field length u8 | field | state | state | count u8 | state ... |   from, to, allowed
+//! broken        | 8 | place | before | name length u8 | name | severity u8 | reason length u16 | reason |
+//!
+//! place         | keyspace length u8 | keyspace | key length u16 | key |
+//! before        | 0 |   or   | 1 | version u64 | time u64 | actor length u8 | actor |
+//! state         | 0 |   or   | 1 | length u8 | state |                      0 stands for no record
 //! ```
 
 use crate::{
-    base::{Bytes, LogTime, StoredOutcome, StoredRejection, Version},
+    base::{Broken, Bytes, LogTime, Standing, StoredOutcome, StoredRejection, Transition, Version},
     format::bytes::{Reader, put_bytes, put_bytes8, put_bytes16, put_i64, put_u8, put_u64},
 };
 
@@ -19,6 +25,8 @@ const NOT_PRESENT: u8 = 3;
 const OUT_OF_BOUNDS: u8 = 4;
 const PROCEDURE: u8 = 5;
 const FENCED: u8 = 6;
+const ILLEGAL: u8 = 7;
+const BROKEN: u8 = 8;
 
 /// Appends an outcome.
 pub(crate) fn encode_outcome(outcome: &StoredOutcome, out: &mut Vec<u8>) {
@@ -52,6 +60,43 @@ fn encode_rejection(rejection: &StoredRejection, out: &mut Vec<u8>) {
             put_u8(out, PROCEDURE);
             put_bytes(out, rejection);
         }
+        StoredRejection::Illegal { keyspace, key, before, transition } => {
+            put_place(out, ILLEGAL, keyspace, key);
+            put_before(out, before.as_ref());
+            put_transition(out, transition);
+        }
+        StoredRejection::Broken { keyspace, key, before, broken } => {
+            put_place(out, BROKEN, keyspace, key);
+            put_before(out, before.as_ref());
+            put_bytes8(out, &broken.invariant);
+            put_u8(out, broken.severity);
+            put_bytes16(out, &broken.reason);
+        }
+    }
+}
+
+fn put_before(out: &mut Vec<u8>, before: Option<&Standing>) {
+    put_u8(out, u8::from(before.is_some()));
+    if let Some(Standing { version, time, actor }) = before {
+        put_u64(out, version.get());
+        put_u64(out, time.get());
+        put_bytes8(out, actor);
+    }
+}
+
+fn put_transition(out: &mut Vec<u8>, transition: &Transition) {
+    let Transition { field, from, to, allowed } = transition;
+    put_bytes8(out, field);
+    put_state(out, from.as_ref());
+    put_state(out, to.as_ref());
+    put_u8(out, u8::try_from(allowed.len()).expect("a guard has few states"));
+    allowed.iter().for_each(|state| put_state(out, state.as_ref()));
+}
+
+fn put_state(out: &mut Vec<u8>, state: Option<&Bytes>) {
+    put_u8(out, u8::from(state.is_some()));
+    if let Some(state) = state {
+        put_bytes8(out, state);
     }
 }
 
@@ -97,6 +142,51 @@ fn decode_rejection(tag: u8, reader: &mut Reader<'_>) -> Option<StoredRejection>
             version: Version::new(reader.u64()?),
         },
         PROCEDURE => StoredRejection::Procedure(reader.rest().into()),
+        ILLEGAL => StoredRejection::Illegal {
+            keyspace: reader.bytes8()?.into(),
+            key: reader.bytes16()?.into(),
+            before: decode_before(reader)?,
+            transition: Box::new(decode_transition(reader)?),
+        },
+        BROKEN => StoredRejection::Broken {
+            keyspace: reader.bytes8()?.into(),
+            key: reader.bytes16()?.into(),
+            before: decode_before(reader)?,
+            broken: Box::new(Broken {
+                invariant: reader.bytes8()?.into(),
+                severity: reader.u8()?,
+                reason: reader.bytes16()?.into(),
+            }),
+        },
+        _ => return None,
+    })
+}
+
+fn decode_before(reader: &mut Reader<'_>) -> Option<Option<Standing>> {
+    Some(match reader.u8()? {
+        0 => None,
+        1 => Some(Standing {
+            version: Version::new(reader.u64()?),
+            time: LogTime::new(reader.u64()?),
+            actor: reader.bytes8()?.into(),
+        }),
+        _ => return None,
+    })
+}
+
+fn decode_transition(reader: &mut Reader<'_>) -> Option<Transition> {
+    Some(Transition {
+        field: reader.bytes8()?.into(),
+        from: decode_state(reader)?,
+        to: decode_state(reader)?,
+        allowed: (0..reader.u8()?).map(|_| decode_state(reader)).collect::<Option<_>>()?,
+    })
+}
+
+fn decode_state(reader: &mut Reader<'_>) -> Option<Option<Bytes>> {
+    Some(match reader.u8()? {
+        0 => None,
+        1 => Some(reader.bytes8()?.into()),
         _ => return None,
     })
 }

@@ -82,6 +82,9 @@ impl Answer {
             }
             Outcome::Rejected(Rejection::OutOfBounds(over)) => Self::OutOfBounds(over.current),
             Outcome::Rejected(Rejection::Procedure(never)) => match *never {},
+            Outcome::Rejected(Rejection::IllegalTransition(_) | Rejection::Invariant(_)) => {
+                unreachable!("the campaign has no rules")
+            }
         }
     }
 

@@ -175,7 +175,9 @@ fn answer<R>(order: &Order, answered: Result<Outcome<Vec<u8>, R>, Error>) -> Ans
                 Answer::Refused(Decision::Unmet(unmet.found.map(|found| found.version)))
             }
             Rejection::OutOfBounds(over) => Answer::Refused(Decision::OutOfBounds(over.current)),
-            Rejection::Procedure(_) => Answer::Wrong("a rejection of the caller's own".into()),
+            other => {
+                Answer::Wrong(format!("no request of the campaign is refused like this: {other}"))
+            }
         },
         Err(Error::Indeterminate { seq }) => Answer::Unknown(Some(seq)),
         Err(error) => nothing(&error),

@@ -311,5 +311,8 @@ fn update(engine: &Engine, order: &Order) -> Result<Outcome<Vec<u8>>, Error> {
         Outcome::Rejected(Rejection::OutOfBounds(over)) => {
             Outcome::Rejected(Rejection::OutOfBounds(over))
         }
+        Outcome::Rejected(Rejection::IllegalTransition(_) | Rejection::Invariant(_)) => {
+            unreachable!("the simulation has no rules")
+        }
     })
 }

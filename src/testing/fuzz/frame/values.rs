@@ -3,9 +3,10 @@
 use super::super::input::Input;
 use crate::{
     base::{
-        Action, Bytes, Control, Entry, Epoch, Era, Expect, Fingerprint, Generation, IdempotencyKey,
-        KeyspaceDefinition, KeyspaceId, KeyspaceIdentity, KeyspaceRef, LogTime, Mode, Operation,
-        Read, Row, SeqNo, Step, StoredOutcome, StoredRejection, Version, WindowRow,
+        Action, Broken, Bytes, Control, Entry, Epoch, Era, Expect, Fingerprint, Generation,
+        IdempotencyKey, KeyspaceDefinition, KeyspaceId, KeyspaceIdentity, KeyspaceRef, LogTime,
+        Mode, Operation, ProcedureCall, Read, Row, SeqNo, Standing, Step, StoredOutcome,
+        StoredRejection, Transition, Version, WindowRow,
     },
     format::{
         BLOCK, VERSION,
@@ -201,9 +202,20 @@ pub(in super::super) fn any_entry(input: &mut Input<'_>) -> Entry {
         keyspaces: list(input, any_keyspace),
         operations: list(input, any_operation),
         reads: list(input, any_read),
+        call: if input.u8() < 0xE0 { None } else { Some(any_call(input).into()) },
         actor: any_bytes(input),
         correlation: any_bytes(input),
         outcome: any_outcome(input),
+    }
+}
+
+fn any_call(input: &mut Input<'_>) -> ProcedureCall {
+    ProcedureCall {
+        name: input.string(80).to_vec().into(),
+        version: input.u32(),
+        time: LogTime::new(input.number()),
+        seed: input.number(),
+        arguments: any_bytes(input),
     }
 }
 
@@ -298,7 +310,7 @@ fn any_read(input: &mut Input<'_>) -> Read {
 }
 
 fn any_outcome(input: &mut Input<'_>) -> StoredOutcome {
-    let (tag, keyspace, key) = (input.below(6), any_bytes(input), any_bytes(input));
+    let (tag, keyspace, key) = (input.below(8), any_bytes(input), any_bytes(input));
     StoredOutcome::Rejected(match tag {
         0 => return StoredOutcome::Committed(key),
         5 => return StoredOutcome::Fenced,
@@ -319,6 +331,36 @@ fn any_outcome(input: &mut Input<'_>) -> StoredOutcome {
             max: input.i64(),
             version: Version::new(input.number()),
         },
-        _ => StoredRejection::Procedure(key),
+        4 => StoredRejection::Procedure(key),
+        6 => {
+            let (before, transition) = (any_standing(input), any_transition(input).into());
+            StoredRejection::Illegal { keyspace, key, before, transition }
+        }
+        _ => {
+            let (before, invariant) = (any_standing(input), any_bytes(input));
+            let (severity, reason) = (input.u8(), any_bytes(input));
+            let broken = Broken { invariant, severity, reason }.into();
+            StoredRejection::Broken { keyspace, key, before, broken }
+        }
     })
+}
+
+fn any_standing(input: &mut Input<'_>) -> Option<Standing> {
+    input.flag().then(|| Standing {
+        version: Version::new(input.number()),
+        time: LogTime::new(input.number()),
+        actor: any_bytes(input),
+    })
+}
+
+fn any_transition(input: &mut Input<'_>) -> Transition {
+    fn state(input: &mut Input<'_>) -> Option<Bytes> {
+        input.flag().then(|| any_bytes(input))
+    }
+    Transition {
+        field: any_bytes(input),
+        from: state(input),
+        to: state(input),
+        allowed: list(input, state),
+    }
 }

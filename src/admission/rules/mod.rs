@@ -1,0 +1,23 @@
+//! What must hold of records, as the program declares it: which states a field may go through, and what is true of each
+//! record. Judged on the net change of each record a request writes, at the time it is admitted.
+
+mod book;
+mod guard;
+mod invariant;
+mod of;
+
+#[cfg(test)]
+pub(crate) use book::Judge;
+pub(crate) use book::{Judged, Monitored, RuleBook, Ruled, Unjudged, mismatch};
+pub use guard::Guard;
+pub use invariant::{Enforcement, Invariant, Severity, Violation};
+pub use of::Rules;
+
+/// Longest name of a rule or a field, in bytes.
+const NAME_BYTES: usize = 64;
+/// Longest name of a state, in bytes.
+const STATE_BYTES: usize = 32;
+/// Most states of a field.
+const STATES: usize = 32;
+/// Longest reason of a violation that is kept, in bytes.
+const REASON_BYTES: usize = 512;

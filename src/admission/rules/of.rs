@@ -1,0 +1,185 @@
+//! The rules of one keyspace, and how they are judged on a record of it.
+
+use super::{
+    Enforcement, Guard, Invariant, REASON_BYTES,
+    book::{Judge, Judged, Monitored, Unjudged},
+    guard::cut,
+};
+use crate::{
+    base::{Broken, Bytes, KeyspaceIdentity, Row},
+    codec::{Key, Keyspace, decode_key},
+};
+use std::{
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
+
+/// What must hold of the records of one keyspace. Given to [`Builder::rules`](crate::Builder::rules), it is judged on every request,
+/// `update` and procedure that writes them, on the net change of each record: first the guards of all records, then the invariants.
+///
+/// ```
+/// use steadfast::{Engine, Expect, Invariant, Keyspace, Outcome, Rejection, Request, Rules, Violation};
+///
+/// const ACCOUNTS: Keyspace<String, i64> = Keyspace::new("accounts");
+///
+/// let solvent = Invariant::new("solvent", |_: &String, cents: &i64| {
+///     if *cents < 0 { Err(Violation::new(format!("{cents} cents"))) } else { Ok(()) }
+/// });
+/// let engine = Engine::builder().rules(Rules::of(&ACCOUNTS).invariant(solvent)).in_memory()?;
+/// engine.commit(Request::unkeyed().put(&ACCOUNTS, "ann", &5, Expect::Any))?.committed()?;
+/// match engine.commit(Request::unkeyed().put(&ACCOUNTS, "ann", &-1, Expect::Any))? {
+///     Outcome::Rejected(Rejection::Invariant(broken)) => {
+///         assert_eq!((&broken.invariant[..], &broken.reason[..]), ("solvent", "-1 cents"));
+///     }
+///     other => panic!("{other:?}"),
+/// }
+/// # Ok::<(), steadfast::Error>(())
+/// ```
+pub struct Rules<K, V> {
+    keyspace: Keyspace<K, V>,
+    guards: Vec<Guard<V>>,
+    invariants: Vec<Invariant<K, V>>,
+}
+
+impl<K: Key, V> Rules<K, V> {
+    /// No rules yet, of this keyspace.
+    #[must_use]
+    pub fn of(keyspace: &Keyspace<K, V>) -> Self {
+        Self { keyspace: *keyspace, guards: Vec::new(), invariants: Vec::new() }
+    }
+
+    /// Adds a guard; two of one keyspace must be of different fields.
+    #[must_use]
+    pub fn guard(mut self, guard: Guard<V>) -> Self {
+        self.guards.push(guard);
+        self
+    }
+
+    /// Adds an invariant; its name must be its own among all that the engine has.
+    #[must_use]
+    pub fn invariant(mut self, invariant: Invariant<K, V>) -> Self {
+        self.invariants.push(invariant);
+        self
+    }
+
+    /// Decoding is the caller's own code, too.
+    fn decode(&self, row: Option<&Row>) -> Result<Option<V>, Unjudged> {
+        let Some(row) = row else { return Ok(None) };
+        let decode = || self.keyspace.decode(row.schema, &row.value);
+        Ok(Some(Self::run(self.keyspace.name(), decode)??))
+    }
+
+    fn key(&self, key: &[u8]) -> Result<K, Unjudged> {
+        Ok(Self::run(self.keyspace.name(), || decode_key(key))??)
+    }
+
+    /// Whether any rule refuses anything.
+    fn refuses(&self) -> bool {
+        let enforced = |invariant: &Invariant<K, V>| invariant.how().1 == Enforcement::Enforce;
+        !self.guards.is_empty() || self.invariants.iter().any(enforced)
+    }
+
+    /// Runs code of the caller's; a panic in it ends the request.
+    fn run<T>(rule: &'static str, code: impl FnOnce() -> T) -> Result<T, Unjudged> {
+        catch_unwind(AssertUnwindSafe(code)).map_err(|_| Unjudged::Panicked(rule))
+    }
+}
+
+impl<K: Key, V> Judge for Rules<K, V> {
+    fn identity(&self) -> KeyspaceIdentity {
+        self.keyspace.identity()
+    }
+
+    fn fields(&self) -> Vec<&'static str> {
+        self.guards.iter().map(Guard::field).collect()
+    }
+
+    fn invariants(&self) -> Vec<(&'static str, super::Severity, Enforcement)> {
+        let how = |invariant: &Invariant<K, V>| {
+            let (severity, enforcement) = invariant.how();
+            (invariant.name(), severity, enforcement)
+        };
+        self.invariants.iter().map(how).collect()
+    }
+
+    fn flaw(&self) -> Option<(&'static str, &'static str)> {
+        let guards = self.guards.iter().filter_map(|guard| Some((guard.field(), guard.flaw()?)));
+        let invariants = self.invariants.iter();
+        let invariants =
+            invariants.filter_map(|invariant| Some((invariant.name(), invariant.flaw()?)));
+        guards.chain(invariants).next()
+    }
+
+    fn judge(
+        &self,
+        key: &[u8],
+        old: Option<&Row>,
+        new: Option<&Row>,
+        monitored: &mut Vec<Monitored>,
+    ) -> Result<Judged, Unjudged> {
+        let new = match self.decode(new) {
+            // What is only monitored refuses nothing.
+            Err(_) if !self.refuses() => return Ok(Judged::Holds),
+            new => new?,
+        };
+        if !self.guards.is_empty() {
+            let old = self.decode(old)?;
+            for guard in &self.guards {
+                let judged = Self::run(guard.field(), || guard.judge(old.as_ref(), new.as_ref()))?;
+                if let Some(transition) = judged {
+                    return Ok(Judged::Illegal(transition));
+                }
+            }
+        }
+        let Some(value) = new.filter(|_| !self.invariants.is_empty()) else {
+            return Ok(Judged::Holds);
+        };
+        let typed = match self.key(key) {
+            Err(_) if !self.refuses() => return Ok(Judged::Holds),
+            typed => typed?,
+        };
+        for invariant in &self.invariants {
+            let name = invariant.name();
+            let (severity, enforcement) = invariant.how();
+            let judged = Self::run(name, || invariant.judge(&typed, &value));
+            match (enforcement, judged) {
+                (_, Ok(Ok(()))) => {}
+                (Enforcement::Enforce, Err(unjudged)) => return Err(unjudged),
+                (Enforcement::Enforce, Ok(Err(violation))) => {
+                    let reason = cut(violation.reason(), REASON_BYTES);
+                    return Ok(Judged::Broken(Broken {
+                        invariant: Bytes::copy_from_slice(name.as_bytes()),
+                        severity: severity as u8,
+                        reason: Bytes::copy_from_slice(reason.as_bytes()),
+                    }));
+                }
+                (Enforcement::Monitor, _) => {
+                    monitored.push(Monitored { invariant: name, key: key.into() });
+                }
+            }
+        }
+        Ok(Judged::Holds)
+    }
+
+    fn audit(&self, key: &[u8], row: &Row, broken: &mut Vec<Monitored>) -> Result<(), Unjudged> {
+        let typed = self.key(key)?;
+        let Some(value) = self.decode(Some(row))? else { return Ok(()) };
+        for invariant in &self.invariants {
+            let name = invariant.name();
+            if Self::run(name, || invariant.judge(&typed, &value))?.is_err() {
+                broken.push(Monitored { invariant: name, key: key.into() });
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<K: Key, V> fmt::Debug for Rules<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rules")
+            .field("keyspace", &self.keyspace.name())
+            .field("guards", &self.guards)
+            .field("invariants", &self.invariants)
+            .finish()
+    }
+}
