@@ -215,7 +215,10 @@ impl Core {
 /// More than any entry that comes of this request takes up in the log.
 fn entry_bound(request: &RequestData) -> usize {
     const FIXED: usize = 1024;
-    const REJECTION: usize = 7 << 10;
+    // Besides the key of the record that it is about.
+    const REJECTION: usize = 2 << 10;
+    let keys = request.operations.iter().map(|operation| operation.key.len());
+    let longest = keys.chain(request.reads.iter().map(|read| read.key.len())).max();
     let keyspaces: usize =
         request.keyspaces.iter().map(|k| k.name.len() + k.shape.len() + 32).sum();
     let operations: usize = request
@@ -233,6 +236,7 @@ fn entry_bound(request: &RequestData) -> usize {
     let call = request.call.as_ref().map_or(0, |call| call.name.len() + call.arguments.len());
     FIXED
         + REJECTION
+        + longest.unwrap_or(0)
         + call
         + request.actor.len()
         + request.correlation.len()
