@@ -97,6 +97,9 @@ impl Core {
         let mut moment = None;
 
         let mut preread = self.preread(&call.blank)?;
+        if let Some(reply) = self.retell(&call.blank, &preread, terms) {
+            return Ok(Offered::Answered(reply));
+        }
         let mut round = 1;
         loop {
             let mut sequencer = match self.room_for(sized.as_ref().unwrap_or(&call.blank), terms) {

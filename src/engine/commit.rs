@@ -2,7 +2,7 @@
 //!
 //! Everything that happens to one, in order:
 //!
-//! 1. [`Core::offer`] pre-reads what only the checkpoint has, then takes the sequencer's lock
+//! 1. [`Core::offer`] pre-reads what only the checkpoint has; most retries are answered by that. Then it takes the sequencer's lock
 //! 2. [`Core::sequence`] admits it on the newest applied state, applies it, and appends it to the group being filled;
 //!    or it gets its answer at once: a remembered outcome, a conflict, a refusal
 //! 3. the answer, of whatever kind, is parked until everything it saw is durable
@@ -77,6 +77,9 @@ impl Core {
         loop {
             let preread =
                 Preread::load(self, &request).map_err(|error| self.checkpoint_error(error))?;
+            if let Some(reply) = self.retell(&request, &preread, &terms) {
+                return Ok(Offered::Answered(reply));
+            }
             let mut sequencer = match self.room_for(&request, &terms) {
                 Ok(sequencer) => sequencer,
                 // What is remembered is told in every mode.

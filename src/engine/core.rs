@@ -58,6 +58,10 @@ pub(super) struct Core {
     pub durable: AtomicU64,
     /// What was decided up to this entry is forgotten; changed under the sequencer's lock, read without.
     pub forgotten: AtomicU64,
+    /// Of what was decided up to this entry there are stubs at most; changed and read like `forgotten`.
+    pub stubs: AtomicU64,
+    /// Whether nothing more is taken in; changed under the sequencer's lock, read without.
+    pub closing: AtomicBool,
     /// The group of the checkpoint before the last: nothing before it is needed.
     pub checkpointed_g: AtomicU64,
     /// How the filter of remembered keys did.
@@ -105,7 +109,7 @@ impl Core {
         let source = Source { disk: machine.disk.clone(), entropy: machine.entropy.clone(), uuid };
         let durable = fold.applied;
         let (registry, settled) = (fold.registry.clone(), fold.settled.clone());
-        let forgotten = fold.control.forgotten;
+        let (forgotten, stubs) = (fold.control.forgotten, fold.control.last_stub());
         let applied_g = reader.meta().applied_g;
         let log_bytes = report.bytes_scanned;
         let time = Timekeeper::new(&*machine.clock, fold.time);
@@ -134,6 +138,8 @@ impl Core {
             settled,
             durable: AtomicU64::new(durable.get()),
             forgotten: AtomicU64::new(forgotten.get()),
+            stubs: AtomicU64::new(stubs.get()),
+            closing: AtomicBool::new(false),
             checkpointed_g: AtomicU64::new(applied_g),
             asked: AtomicU64::new(0),
             passed: AtomicU64::new(0),
@@ -159,6 +165,18 @@ impl Core {
 
     pub(super) fn forgotten(&self) -> SeqNo {
         SeqNo::new(self.forgotten.load(Ordering::Acquire))
+    }
+
+    /// Of what was decided up to this entry there are stubs at most.
+    pub(super) fn stubs(&self) -> SeqNo {
+        SeqNo::new(self.stubs.load(Ordering::Acquire))
+    }
+
+    /// From now on nothing more is taken in.
+    pub(super) fn take_no_more(&self) {
+        let mut sequencer = self.sequencer.lock();
+        sequencer.closed = true;
+        self.closing.store(true, Ordering::Release);
     }
 
     /// What went wrong in the checkpoint, as a reader is told. redb refuses everything after an error of the system, so

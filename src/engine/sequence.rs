@@ -94,7 +94,9 @@ impl Core {
         let live = self.live.lock();
         let horizon = Horizon { durable: sequencer.durable, snapshots: live.as_slice() };
         sequencer.fold.apply(&entry, changes, horizon);
-        self.forgotten.store(sequencer.fold.control.forgotten.get(), Ordering::Release);
+        let control = &sequencer.fold.control;
+        self.forgotten.store(control.forgotten.get(), Ordering::Release);
+        self.stubs.store(control.last_stub().get(), Ordering::Release);
         sequencer.next_seq = SeqNo::new(entry.seq.get() + 1);
         if entry.steps.iter().any(|step| matches!(step, Step::Demote { .. })) {
             sequencer.demoted = entry.seq;
