@@ -1,7 +1,7 @@
 //! How an engine is set up.
 
 use super::{
-    Background, Engine,
+    Background, Engine, OnBrokenRule,
     error::Error,
     pressure::Load,
     procedure::{Procedure, Procedures},
@@ -11,7 +11,7 @@ use crate::base::{LogTime, SeqNo};
 use crate::{
     admission::{
         Policy,
-        rules::{RuleBook, Rules},
+        rules::{RuleBook, Rules, SumInvariant},
     },
     base::limits::GROUP_BYTES,
     codec::Key,
@@ -44,6 +44,7 @@ pub(super) struct Options {
     pub policy: Policy,
     pub accept_clock_jump: bool,
     pub read_only: bool,
+    pub on_broken_rule: OnBrokenRule,
 }
 
 /// What the program declares of itself.
@@ -112,6 +113,7 @@ impl Builder {
                 },
                 accept_clock_jump: false,
                 read_only: false,
+                on_broken_rule: OnBrokenRule::ReadOnly,
             },
             declared: Declared::default(),
             clock: Arc::new(SystemClock::new()),
@@ -130,9 +132,26 @@ impl Builder {
 
     /// Adds rules for the records of a keyspace: guards and invariants that every write is held against. Writing to a keyspace that is
     /// stored otherwise than it is given here is refused ([`Error::KeyspaceMismatch`]); rules that are not well declared, or of one name,
-    /// make the opening fail ([`Error::Shape`]). Records that are there already are not looked at: [`Engine::audit`] does that.
+    /// make the opening fail ([`Error::Shape`]).
+    ///
+    /// Where they are others than the database was last written under, the opening holds all records against what is new, and counts new
+    /// totals, before anything is written: see [`on_broken_rule`](Self::on_broken_rule).
     pub fn rules<K: Key, V: 'static>(mut self, rules: Rules<K, V>) -> Self {
         self.declared.rules.add(Arc::new(rules));
+        self
+    }
+
+    /// Adds an invariant of totals. Its name must be its own among all invariants, and the totals it is about those of some
+    /// [`rules`](Self::rules), or the opening fails ([`Error::Shape`]).
+    pub fn sum_invariant(mut self, invariant: SumInvariant) -> Self {
+        self.declared.rules.add_sum(invariant);
+        self
+    }
+
+    /// What is to be done when records that are there break a rule which is new or changed since the database was last written, and
+    /// enforced. Default [`OnBrokenRule::ReadOnly`].
+    pub fn on_broken_rule(mut self, then: OnBrokenRule) -> Self {
+        self.options.on_broken_rule = then;
         self
     }
 
@@ -319,6 +338,8 @@ impl Builder {
     /// - [`Error::Corruption`]: there is damage that a power cut cannot have caused
     /// - [`Error::ClockJump`]: the system's clock is more than 30 days past the last entry, and
     ///   [`accept_clock_jump`](Self::accept_clock_jump) was not called
+    ///
+    /// [`Error::RuleBroken`]: records break a rule that is new or changed, and [`OnBrokenRule::Refuse`] was chosen. Nothing was logged.
     ///
     /// In a program built with `panic = "abort"` a damaged checkpoint can end the process in place of `Corruption`: the
     /// store it is kept in panics on some damage, which is caught otherwise.

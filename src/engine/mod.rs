@@ -1,5 +1,6 @@
 //! The engine: the only module that knows the order in which everything happens. That order is in [`commit`].
 
+mod audit;
 mod background;
 mod begin;
 mod builder;
@@ -29,6 +30,7 @@ mod reentrancy;
 mod request;
 mod resolve;
 mod room;
+mod rule_set;
 mod rules;
 mod sequence;
 mod sequencer;
@@ -39,6 +41,7 @@ mod spare;
 mod status;
 mod ticket;
 mod time;
+mod totals;
 mod transaction;
 mod update;
 mod upkeep;
@@ -52,18 +55,20 @@ pub use close_report::{CloseMark, CloseReport, Closed};
 pub use error::{Error, ErrorKind, Retry};
 pub use iter::Iter;
 pub use outcome::{
-    BrokenInvariant, Conflict, Found, IllegalTransition, OutOfBounds, Outcome, Receipt, Record,
-    Rejection, Unmet,
+    BrokenInvariant, BrokenSumInvariant, Conflict, Found, IllegalTransition, OutOfBounds, Outcome,
+    Receipt, Record, Rejection, Unmet,
 };
 pub use pressure::{Durability, OnDuplicate, QueueReport};
 pub use procedure::Procedure;
 pub use request::Request;
 pub use resolve::{Encoded, KeyStatus};
-pub use rules::{AuditReport, InvariantStatus};
+pub use rule_set::{OnBrokenRule, RuleSetStatus};
+pub use rules::{AuditReport, AuditedTotal, InvariantStatus};
 pub use snapshot::Snapshot;
 pub use status::ChainHead;
 pub use ticket::Ticket;
 pub use time::ClockStatus;
+pub use totals::{SumInvariantStatus, TotalStatus, TotalsReport};
 pub use transaction::Transaction;
 pub use update::Abort;
 pub use window::WindowStatus;

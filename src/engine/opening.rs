@@ -45,6 +45,8 @@ impl Engine {
             }
             done => done?,
         }
-        Ok(Self(Arc::new(Handle::start(core)?)))
+        let engine = Self(Arc::new(Handle::start(core)?));
+        engine.take_rules(options.on_broken_rule)?;
+        Ok(engine)
     }
 }
