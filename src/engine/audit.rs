@@ -5,7 +5,7 @@ use super::{
     core::Core,
     error::Error,
     iter::Of,
-    merge::Merge,
+    merge::{Chunk, Layers, Merge},
     rules::{AuditReport, AuditedTotal, Tallies, Tally},
     totals::{SumInvariantStatus, text},
 };
@@ -28,6 +28,8 @@ pub(super) struct Scope {
     pub invariants: BTreeSet<Bytes>,
     pub totals: BTreeSet<Bytes>,
     pub sums: BTreeSet<Bytes>,
+    /// Of the records, those that are in memory: they changed since the checkpoint.
+    pub touched: bool,
 }
 
 impl Scope {
@@ -41,6 +43,11 @@ impl Scope {
         }
         this.sums.extend(rules.sums().iter().map(|sum| bytes(sum.name())));
         this
+    }
+
+    /// Of records that changed since the checkpoint alone: no total can be counted in them.
+    pub(super) fn of_touched(self) -> Self {
+        Self { totals: BTreeSet::new(), touched: true, ..self }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -82,6 +89,22 @@ struct Audit<'a> {
     obstacles: Vec<(String, u64)>,
 }
 
+/// The records an audit looks at.
+struct Looked<'a> {
+    of: Of<'a>,
+    touched: bool,
+}
+
+impl Layers for Looked<'_> {
+    fn fetch(&mut self, layer: usize, range: &ByteRange, reverse: bool) -> Result<Chunk, Error> {
+        // The last layer is the checkpoint.
+        match (layer, self.touched) {
+            (2, true) => Ok(Chunk::none()),
+            _ => self.of.fetch(layer, range, reverse),
+        }
+    }
+}
+
 impl Engine {
     /// Looks at what is in scope. Says also in which keyspaces records can't be judged although an invariant is to be enforced, and how
     /// many.
@@ -117,7 +140,8 @@ impl Audit<'_> {
             return Err(Error::KeyspaceMismatch { name: text(&identity.name), differs });
         }
         let mut obstacles = 0;
-        let mut layers = Of { snapshot, id: stored.id };
+        let of = Of { snapshot, id: stored.id };
+        let mut layers = Looked { of, touched: self.scope.touched };
         let (mut merge, mut left) = (Merge::<3>::new(false), ByteRange::of_bytes(Vec::new()));
         while let Some((key, row)) = merge.next(&mut layers, &mut left, usize::MAX)? {
             obstacles += u64::from(self.record(&rules, key, &row));

@@ -67,6 +67,8 @@ pub(super) struct Core {
     pub in_vain: AtomicU64,
     /// What the opening found of the rules, where they are others than those that were recorded.
     pub registration: OnceLock<Registration>,
+    /// Why nothing is written after an incident, where that is so.
+    pub findings: OnceLock<Arc<str>>,
     /// How often invariants broke that are only monitored.
     pub monitored: Mutex<Tallies>,
     /// What random numbers of the caller's own code come from: one for each run.
@@ -142,6 +144,7 @@ impl Core {
             passed: AtomicU64::new(0),
             in_vain: AtomicU64::new(0),
             registration: OnceLock::new(),
+            findings: OnceLock::new(),
             monitored: Mutex::default(),
             seeds: AtomicU64::new(seeds),
             wakes: super::background::Wakes::default(),

@@ -9,10 +9,12 @@ mod calling;
 mod chance;
 mod close;
 mod close_report;
+mod closure;
 mod commit;
 mod core;
 mod error;
 mod fingerprint;
+mod incident;
 mod iter;
 mod lead;
 mod live;
@@ -52,7 +54,9 @@ pub use background::Background;
 pub use builder::Builder;
 pub use chance::Rng;
 pub use close_report::{CloseMark, CloseReport, Closed};
+pub use closure::{Audit, ClosureReport, ClosureVerdict, Reconciliation};
 pub use error::{Error, ErrorKind, Retry};
+pub use incident::{Contained, Reconciled, Restored, Settle, Verified};
 pub use iter::Iter;
 pub use outcome::{
     BrokenInvariant, BrokenSumInvariant, Conflict, Found, IllegalTransition, OutOfBounds, Outcome,
@@ -118,6 +122,15 @@ impl Engine {
     /// As [`Builder::open_read_only`].
     pub fn open_read_only(path: impl AsRef<Path>) -> Result<Self, Error> {
         Self::builder().open_read_only(path)
+    }
+
+    /// Opens the database in the directory `path` in steps, with the defaults of [`Builder`]: for when somebody is to see what was found
+    /// before anything is done about it.
+    ///
+    /// # Errors
+    /// As [`Builder::recover`].
+    pub fn recover(path: impl AsRef<Path>) -> Result<Contained, Error> {
+        Self::builder().recover(path)
     }
 
     /// Makes a database in memory, for the tests of a service. Every call makes another one; it is gone when it is
