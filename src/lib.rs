@@ -24,7 +24,7 @@ pub mod testing;
 pub use admission::{
     Differs,
     keyspaces::Difference,
-    rules::{Enforcement, Guard, Invariant, Rules, Severity, Violation},
+    rules::{Enforcement, Guard, Invariant, Rules, Severity, SumInvariant, Total, Violation},
     shape::ShapeError,
 };
 pub use base::{
@@ -33,10 +33,12 @@ pub use base::{
 };
 pub use codec::{AsKey, Codec, CodecError, Key, KeyRange, Keyspace, Prefix, Shape};
 pub use engine::{
-    Abort, AuditReport, Background, BrokenInvariant, Builder, ChainHead, ClockStatus, CloseMark,
-    CloseReport, Closed, Conflict, Durability, Encoded, Engine, Error, ErrorKind, Found,
-    IllegalTransition, InvariantStatus, Iter, KeyStatus, OnDuplicate, OutOfBounds, Outcome,
-    Procedure, QueueReport, Receipt, Record, Rejection, Request, Retry, Rng, Snapshot, Ticket,
-    Transaction, Unmet, WindowStatus,
+    Abort, Audit, AuditReport, AuditedTotal, Background, BrokenInvariant, BrokenSumInvariant,
+    Builder, ChainHead, ClockStatus, CloseMark, CloseReport, Closed, ClosureReport, ClosureVerdict,
+    Conflict, Contained, Durability, Encoded, Engine, Error, ErrorKind, Found, IllegalTransition,
+    InvariantStatus, Iter, KeyStatus, OnBrokenRule, OnDuplicate, OutOfBounds, Outcome, Procedure,
+    QueueReport, Receipt, Reconciled, Reconciliation, Record, Rejection, Request, Restored, Retry,
+    Rng, RuleSetStatus, Settle, Snapshot, SumInvariantStatus, Ticket, TotalStatus, TotalsReport,
+    Transaction, Unmet, Verified, WindowStatus,
 };
 pub use recovery::{Phases, RecoveryReport, TornTail, Verdict};

@@ -17,6 +17,8 @@ pub(super) struct Evaluation<'a> {
     pub(super) at: At<'a>,
     pub(super) draft: Draft,
     pub(super) monitored: Vec<Monitored>,
+    /// What the totals become that it changes.
+    pub(super) totals: Vec<(Bytes, i128)>,
 }
 
 impl<'a> Evaluation<'a> {
@@ -32,7 +34,7 @@ impl<'a> Evaluation<'a> {
             let Ok(()) =
                 draft.load(keyspaces[usize::from(operation.keyspace)].id, &operation.key, view);
         }
-        Self { request, keyspaces, at, draft, monitored: Vec::new() }
+        Self { request, keyspaces, at, draft, monitored: Vec::new(), totals: Vec::new() }
     }
 
     fn before(&self, operation: &Operation) -> Option<&Row> {
@@ -192,6 +194,9 @@ impl<'a> Evaluation<'a> {
                 StoredOutcome::Committed(Bytes::new())
             }
         };
+        if let Some(rules) = self.at.unrecorded {
+            steps.push(Step::Rules(rules.clone()));
+        }
         let committed = matches!(outcome, StoredOutcome::Committed(_));
         if committed {
             for keyspace in &self.keyspaces {
@@ -209,6 +214,7 @@ impl<'a> Evaluation<'a> {
             operations: self.request.operations,
             reads: self.request.reads,
             call: self.request.call,
+            totals: if committed { self.totals } else { Vec::new() },
             actor: self.request.actor,
             correlation: self.request.correlation,
             outcome,

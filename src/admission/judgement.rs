@@ -1,7 +1,7 @@
 //! One request against the rules of the records it changes.
 
 use super::{
-    Refusal,
+    Refusal, View,
     evaluation::Evaluation,
     rules::{self, Judged, Ruled},
 };
@@ -13,19 +13,23 @@ use std::collections::BTreeMap;
 
 impl Evaluation<'_> {
     /// Plays the mutations, and holds what comes of them against the rules.
-    pub(super) fn play_and_judge(&mut self) -> Result<Option<StoredRejection>, Refusal> {
+    pub(super) fn play_and_judge<V: View>(
+        &mut self,
+        view: &V,
+    ) -> Result<Option<StoredRejection>, Refusal> {
         match self.play()? {
-            None if !self.at.rules.is_empty() => self.judge(),
+            None if !self.at.rules.is_empty() => self.judge(view),
             refused => Ok(refused),
         }
     }
 
     /// Holds the net change of each record against the rules: the first guard that refuses, or else the first invariant that
-    /// would not hold.
-    fn judge(&mut self) -> Result<Option<StoredRejection>, Refusal> {
+    /// would not hold, of records, or else of totals.
+    fn judge<V: View>(&mut self, view: &V) -> Result<Option<StoredRejection>, Refusal> {
         let mut monitored = Vec::new();
         let mut broken = None;
-        for (position, change) in self.judged()? {
+        let judged = self.judged()?;
+        for &(position, change) in &judged {
             let name = &self.request.keyspaces[position].name;
             let (key, old, new) = (&change.key, change.old.as_ref(), change.new.as_ref());
             let place = || (name.clone(), key.clone());
@@ -58,6 +62,11 @@ impl Evaluation<'_> {
                     Judged::Broken(_) => {}
                 }
             }
+        }
+        if broken.is_none() && self.at.rules.keeps_totals() {
+            let mut summed = self.sum_up(&judged, self.at.totals(view.control()))?;
+            monitored.append(&mut summed.monitored);
+            (broken, self.totals) = (summed.refused, summed.changed);
         }
         self.monitored = monitored;
         Ok(broken)

@@ -11,6 +11,7 @@
 //! 7. `Absent` and `Present`, operation by operation
 //! 8. additions stay within their bounds, operation by operation
 //! 9. the guards of all records that change, then the invariants of records, in the order of keyspaces and keys
+//! 10. totals stay within what can be kept, then the invariants of those that change, each in the order of names
 //!
 //! From 7 on a refusal is remembered like a commit: asked again later, the request could fare otherwise.
 
@@ -19,6 +20,7 @@ mod judgement;
 pub(crate) mod keyspaces;
 pub(crate) mod rules;
 pub(crate) mod shape;
+mod sums;
 mod window;
 
 pub(crate) use window::recall;
@@ -26,8 +28,8 @@ pub(crate) use window::recall;
 use crate::{
     base::{
         Bytes, Control, Entry, IdempotencyKey, KeyspaceId, LimitError, LogTime, Mode, OutcomeClass,
-        Remembered, RequestData, Row, SeqNo, StoredRejection, Stub, Verdict, Version, WindowRow,
-        canary::canary,
+        Recorded, Remembered, RequestData, Row, SeqNo, StoredRejection, Stub, Totals, Verdict,
+        Version, WindowRow, canary::canary,
     },
     state::{
         control::Retention,
@@ -65,6 +67,15 @@ pub(crate) struct At<'a> {
     pub policy: Policy,
     /// What must hold of records.
     pub rules: &'a RuleBook,
+    /// The rules, and the totals they begin with, where those that are recorded are others: then the next entry records them.
+    pub unrecorded: Option<&'a Recorded>,
+}
+
+impl At<'_> {
+    /// The totals before the request.
+    fn totals<'a>(&'a self, control: &'a Control) -> &'a Totals {
+        &self.unrecorded.unwrap_or(&control.rules).totals
+    }
 }
 
 /// What is remembered for how long, within which limits.
@@ -219,7 +230,7 @@ pub(crate) fn evaluate<V: View>(request: RequestData, view: &V, at: At<'_>) -> D
     }
     let refused = match evaluation.unmet() {
         Some(rejection) => Some(rejection),
-        None => match evaluation.play_and_judge() {
+        None => match evaluation.play_and_judge(view) {
             Ok(refused) => refused,
             Err(refusal) => return Decision::Refused(refusal),
         },

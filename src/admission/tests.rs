@@ -87,6 +87,7 @@ impl State {
             late: false,
             policy,
             rules: &NO_RULES,
+            unrecorded: None,
         }
     }
 

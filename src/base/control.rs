@@ -1,6 +1,6 @@
 //! What entries do besides carrying requests out: whether the database takes writes, and how long outcomes are remembered.
 
-use super::{LogTime, SeqNo};
+use super::{LogTime, Recorded, SeqNo};
 use serde::{Deserialize, Serialize};
 
 /// Whether a database takes writes.
@@ -30,6 +30,8 @@ pub enum Step {
     },
     /// The stubs of the oldest era are forgotten.
     Forget,
+    /// The rules become these, and the totals.
+    Rules(Recorded),
 }
 
 /// What steps have brought about, with what is counted on the way.
@@ -45,6 +47,8 @@ pub struct Control {
     pub forgotten: SeqNo,
     /// When that was; 0 while nothing is.
     pub forgotten_time: LogTime,
+    /// The rules that entries are written under, and their totals.
+    pub rules: Recorded,
 }
 
 /// Outcomes that follow each other in the log and are remembered whole.
@@ -95,6 +99,7 @@ impl Default for Control {
             eras: Vec::new(),
             forgotten: SeqNo::new(0),
             forgotten_time: LogTime::new(0),
+            rules: Recorded::default(),
         }
     }
 }

@@ -11,6 +11,7 @@ pub mod limits;
 mod never;
 mod request;
 mod row;
+mod rules;
 pub mod sync;
 
 pub use self::bytes::Bytes;
@@ -29,3 +30,4 @@ pub use row::{
     Broken, Fingerprint, Outcome as StoredOutcome, OutcomeClass, Rejection as StoredRejection,
     Remembered, Row, Standing, Stub, Transition, WindowRow,
 };
+pub use rules::{Recorded, RuleKind, RuleMark, RuleName, RuleSet, Totals};

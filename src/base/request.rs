@@ -149,6 +149,8 @@ pub struct Entry {
     pub reads: Vec<Read>,
     /// See [`RequestData::call`].
     pub call: Option<Box<ProcedureCall>>,
+    /// What the totals are after it that it changes, by name.
+    pub totals: Vec<(Bytes, i128)>,
     /// Who asked.
     pub actor: Bytes,
     /// The caller's name for the flow this is part of.

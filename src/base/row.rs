@@ -220,6 +220,13 @@ pub enum Rejection {
         /// What would not hold.
         broken: Box<Broken>,
     },
+    /// An invariant would not hold of totals.
+    BrokenSum(Box<Broken>),
+    /// A total would be more, or less, than can be kept.
+    TotalOverflow {
+        /// The name of the total.
+        total: Bytes,
+    },
 }
 
 /// A record that is there, without its value.

@@ -1,7 +1,7 @@
 //! How an engine is set up.
 
 use super::{
-    Background, Engine,
+    Background, Contained, Engine, OnBrokenRule,
     error::Error,
     pressure::Load,
     procedure::{Procedure, Procedures},
@@ -11,7 +11,7 @@ use crate::base::{LogTime, SeqNo};
 use crate::{
     admission::{
         Policy,
-        rules::{RuleBook, Rules},
+        rules::{RuleBook, Rules, SumInvariant},
     },
     base::limits::GROUP_BYTES,
     codec::Key,
@@ -44,6 +44,7 @@ pub(super) struct Options {
     pub policy: Policy,
     pub accept_clock_jump: bool,
     pub read_only: bool,
+    pub on_broken_rule: OnBrokenRule,
 }
 
 /// What the program declares of itself.
@@ -112,6 +113,7 @@ impl Builder {
                 },
                 accept_clock_jump: false,
                 read_only: false,
+                on_broken_rule: OnBrokenRule::ReadOnly,
             },
             declared: Declared::default(),
             clock: Arc::new(SystemClock::new()),
@@ -130,9 +132,26 @@ impl Builder {
 
     /// Adds rules for the records of a keyspace: guards and invariants that every write is held against. Writing to a keyspace that is
     /// stored otherwise than it is given here is refused ([`Error::KeyspaceMismatch`]); rules that are not well declared, or of one name,
-    /// make the opening fail ([`Error::Shape`]). Records that are there already are not looked at: [`Engine::audit`] does that.
+    /// make the opening fail ([`Error::Shape`]).
+    ///
+    /// Where they are others than the database was last written under, the opening holds all records against what is new, and counts new
+    /// totals, before anything is written: see [`on_broken_rule`](Self::on_broken_rule).
     pub fn rules<K: Key, V: 'static>(mut self, rules: Rules<K, V>) -> Self {
         self.declared.rules.add(Arc::new(rules));
+        self
+    }
+
+    /// Adds an invariant of totals. Its name must be its own among all invariants, and the totals it is about those of some
+    /// [`rules`](Self::rules), or the opening fails ([`Error::Shape`]).
+    pub fn sum_invariant(mut self, invariant: SumInvariant) -> Self {
+        self.declared.rules.add_sum(invariant);
+        self
+    }
+
+    /// What is to be done when records that are there break a rule which is new or changed since the database was last written, and
+    /// enforced. Default [`OnBrokenRule::ReadOnly`].
+    pub fn on_broken_rule(mut self, then: OnBrokenRule) -> Self {
+        self.options.on_broken_rule = then;
         self
     }
 
@@ -320,6 +339,8 @@ impl Builder {
     /// - [`Error::ClockJump`]: the system's clock is more than 30 days past the last entry, and
     ///   [`accept_clock_jump`](Self::accept_clock_jump) was not called
     ///
+    /// [`Error::RuleBroken`]: records break a rule that is new or changed, and [`OnBrokenRule::Refuse`] was chosen. Nothing was logged.
+    ///
     /// In a program built with `panic = "abort"` a damaged checkpoint can end the process in place of `Corruption`: the
     /// store it is kept in panics on some damage, which is caught otherwise.
     ///
@@ -328,15 +349,54 @@ impl Builder {
     ///   else an opening writes waits for room, and meanwhile only reads and remembered outcomes are served
     /// - [`Error::Io`]: the system failed, or does not allow it
     pub fn open(self, path: impl AsRef<Path>) -> Result<Engine, Error> {
-        let path = path.as_ref();
-        let location = || path.display().to_string();
-        let disk = RealDisk::open_or_create(path).map_err(|source| match source.kind() {
-            io::ErrorKind::NotADirectory => {
-                Error::NotADatabase { location: location(), what: "it is not a directory".into() }
-            }
-            _ => Error::Io { what: format!("opening {}", location()), source },
-        })?;
-        self.open_disk(Arc::new(disk))
+        self.open_disk(disk_of(path.as_ref())?)
+    }
+
+    /// Opens the database in the directory `path` in steps, for when somebody is to see what was found before anything is done about it:
+    /// after a crash that is not understood, a disk that was restored, a clock that was wrong. [`open`](Self::open) is all but the
+    /// reconciliation and the audit of this in one call.
+    ///
+    /// 1. [`Contained`]: locked, verified, and as it was found. Only where there is no database one is made
+    /// 2. [`restore`](Contained::restore): what was never acknowledged is cut off, and the state can be read
+    /// 3. [`reconcile`](crate::Restored::reconcile): what became of the keys that callers had no answer for; those of which nothing is
+    ///    remembered can be fenced
+    /// 4. [`verify`](crate::Reconciled::verify): records and totals are held against the rules
+    /// 5. [`close`](crate::Verified::close): the report goes to the log, and the engine is there
+    ///
+    /// Dropped at any step, the database is let go; it can be opened again, at once.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().expect("a temporary directory");
+    /// # let dir = dir.path();
+    /// use steadfast::{Audit, ClosureVerdict, Engine, IdempotencyKey, KeyStatus, Settle};
+    ///
+    /// let contained = Engine::recover(dir)?;
+    /// println!("{}", contained.report());
+    /// let in_doubt = [IdempotencyKey::new("shop", "order-1")?];
+    /// let reconciled = contained.restore()?.reconcile(in_doubt, |_key, status| match status {
+    ///     // It will be sent again, under another key.
+    ///     KeyStatus::NotRemembered { .. } => Settle::Fence,
+    ///     _ => Settle::Leave,
+    /// })?;
+    /// let (engine, report) = reconciled.verify(Audit::Full)?.close()?;
+    /// assert_eq!((report.verdict, report.reconciliation.fenced_now), (ClosureVerdict::Clean, 1));
+    /// assert_eq!(report.entry, Some(engine.durable_seq()));
+    /// # Ok::<(), steadfast::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), but for those of rules, which come later.
+    pub fn recover(self, path: impl AsRef<Path>) -> Result<Contained, Error> {
+        self.recover_disk(disk_of(path.as_ref())?)
+    }
+
+    /// Opens the database on a disk of the caller's in steps.
+    ///
+    /// # Errors
+    /// As [`recover`](Self::recover).
+    #[cfg(feature = "testing")]
+    pub fn recover_on(self, disk: impl Disk) -> Result<Contained, Error> {
+        self.recover_disk(Arc::new(disk))
     }
 
     /// Opens the database in the directory `path` to read it only, and changes no byte of it: neither now, nor later, nor when
@@ -435,6 +495,16 @@ impl Builder {
     }
 
     fn open_disk(self, disk: Arc<dyn Disk>) -> Result<Engine, Error> {
+        let (options, declared, machine) = self.machine(disk)?;
+        Engine::open_machine(options, declared, machine)
+    }
+
+    fn recover_disk(self, disk: Arc<dyn Disk>) -> Result<Contained, Error> {
+        let (options, declared, machine) = self.machine(disk)?;
+        Contained::new(options, declared, machine)
+    }
+
+    fn machine(self, disk: Arc<dyn Disk>) -> Result<(Options, Declared, Machine), Error> {
         let Self { mut options, declared, clock, entropy, .. } = self;
         let retention = &mut options.policy.retention;
         retention.stubs = retention.stubs.max(retention.whole);
@@ -444,6 +514,17 @@ impl Builder {
             let made = machine.begin_after(seq, time, options.checkpoint_cache_bytes);
             made.map_err(|error| Error::opening(error, machine.disk.location()))?;
         }
-        Engine::open_machine(options, declared, machine)
+        Ok((options, declared, machine))
     }
+}
+
+fn disk_of(path: &Path) -> Result<Arc<dyn Disk>, Error> {
+    let location = || path.display().to_string();
+    let disk = RealDisk::open_or_create(path).map_err(|source| match source.kind() {
+        io::ErrorKind::NotADirectory => {
+            Error::NotADatabase { location: location(), what: "it is not a directory".into() }
+        }
+        _ => Error::Io { what: format!("opening {}", location()), source },
+    })?;
+    Ok(Arc::new(disk))
 }

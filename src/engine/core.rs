@@ -6,6 +6,7 @@ use super::{
     live::Live,
     owner::Owner,
     procedure::Procedures,
+    rule_set::Registration,
     rules::Tallies,
     sequencer::{FrozenPoint, Parked, Poison, Sequencer},
     time::Timekeeper,
@@ -27,7 +28,7 @@ use crate::{
     recovery::{Machine, Recovered, RecoveryReport},
     state::{filter::Filters, memtable::Memtable, registry::Registry},
 };
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// Locks are taken in the order of these fields.
 pub(super) struct Core {
@@ -68,6 +69,10 @@ pub(super) struct Core {
     pub asked: AtomicU64,
     pub passed: AtomicU64,
     pub in_vain: AtomicU64,
+    /// What the opening found of the rules, where they are others than those that were recorded.
+    pub registration: OnceLock<Registration>,
+    /// Why nothing is written after an incident, where that is so.
+    pub findings: OnceLock<Arc<str>>,
     /// How often invariants broke that are only monitored.
     pub monitored: Mutex<Tallies>,
     /// What random numbers of the caller's own code come from: one for each run.
@@ -144,6 +149,8 @@ impl Core {
             asked: AtomicU64::new(0),
             passed: AtomicU64::new(0),
             in_vain: AtomicU64::new(0),
+            registration: OnceLock::new(),
+            findings: OnceLock::new(),
             monitored: Mutex::default(),
             seeds: AtomicU64::new(seeds),
             wakes: super::background::Wakes::default(),

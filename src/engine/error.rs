@@ -250,6 +250,15 @@ pub enum Error {
         /// What the clock says.
         now: LogTime,
     },
+    /// Records that are there break rules that the database was not written under before; see
+    /// [`OnBrokenRule::Refuse`](crate::OnBrokenRule).
+    #[error(
+        "records that are there break rules: {what}; open without these rules and mend the records, or accept them as they are by `on_broken_rule`; nothing was logged"
+    )]
+    RuleBroken {
+        /// Which, where, and how many.
+        what: String,
+    },
     /// The directory was written by another version of this crate.
     #[error(
         "{file} has format {version}, and this version of the crate reads format {supported}: use one that reads it; nothing was changed"

@@ -59,6 +59,7 @@ examples! {
     Locked => Error::Locked { location: "state".into() },
     NotADatabase => Error::NotADatabase { location: "state".into(), what: "it holds a file".into() },
     ClockJump => Error::ClockJump { location: "state".into(), last: TIME, now: TIME },
+    RuleBroken => Error::RuleBroken { what: "\"solvent\" does not hold of 1 record".into() },
     UnsupportedFormat => Error::UnsupportedFormat { file: "IDENTITY".into(), version: 9, supported: 2 },
     Corruption => Error::Corruption {
         file: "IDENTITY".into(), offset: 3, seq: Some(SEQ), evidence: "its bytes do not verify".into(),
@@ -127,6 +128,8 @@ fn every_rejection_is_in_the_table_with_its_advice() {
             Rejection::OutOfBounds(_) => "OutOfBounds",
             Rejection::IllegalTransition(_) => "IllegalTransition",
             Rejection::Invariant(_) => "Invariant",
+            Rejection::SumInvariant(_) => "SumInvariant",
+            Rejection::TotalOverflow { .. } => "TotalOverflow",
             Rejection::Procedure(()) => "Procedure",
         };
         let cells = rows.remove(name).unwrap_or_else(|| panic!("{name} is not in docs/ERRORS.md"));

@@ -47,6 +47,7 @@ impl Core {
         let woken = match result {
             Ok(position) => {
                 self.publish(&mut sequencer, in_flight.last_seq, &taken, position);
+                sequencer.durable_totals = in_flight.totals;
                 sequencer.keep(taken.buffer);
                 in_flight.parked
             }

@@ -21,7 +21,7 @@ impl Core {
     pub(super) fn probe(&self, request: &RequestData) -> Result<Option<Answer>, Error> {
         let asks = request.verdict == Verdict::Fence;
         match self.look_up(request, &Terms::patient(), asks)? {
-            None => self.check_writable().map(|()| None),
+            None => self.check_takes_writes().map(|()| None),
             Some(Offered::Answered(answer)) => answer.map(Some),
             Some(Offered::Parked { slot, leads }) => self.await_reply(&slot, leads).map(Some),
         }

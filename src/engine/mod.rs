@@ -1,5 +1,6 @@
 //! The engine: the only module that knows the order in which everything happens. That order is in [`commit`].
 
+mod audit;
 mod background;
 mod begin;
 mod builder;
@@ -8,10 +9,12 @@ mod calling;
 mod chance;
 mod close;
 mod close_report;
+mod closure;
 mod commit;
 mod core;
 mod error;
 mod fingerprint;
+mod incident;
 mod iter;
 mod lead;
 mod live;
@@ -29,6 +32,7 @@ mod reentrancy;
 mod request;
 mod resolve;
 mod room;
+mod rule_set;
 mod rules;
 mod sequence;
 mod sequencer;
@@ -39,6 +43,7 @@ mod spare;
 mod status;
 mod ticket;
 mod time;
+mod totals;
 mod transaction;
 mod update;
 mod upkeep;
@@ -49,21 +54,25 @@ pub use background::Background;
 pub use builder::Builder;
 pub use chance::Rng;
 pub use close_report::{CloseMark, CloseReport, Closed};
+pub use closure::{Audit, ClosureReport, ClosureVerdict, Reconciliation};
 pub use error::{Error, ErrorKind, Retry};
+pub use incident::{Contained, Reconciled, Restored, Settle, Verified};
 pub use iter::Iter;
 pub use outcome::{
-    BrokenInvariant, Conflict, Found, IllegalTransition, OutOfBounds, Outcome, Receipt, Record,
-    Rejection, Unmet,
+    BrokenInvariant, BrokenSumInvariant, Conflict, Found, IllegalTransition, OutOfBounds, Outcome,
+    Receipt, Record, Rejection, Unmet,
 };
 pub use pressure::{Durability, OnDuplicate, QueueReport};
 pub use procedure::Procedure;
 pub use request::Request;
 pub use resolve::{Encoded, KeyStatus};
-pub use rules::{AuditReport, InvariantStatus};
+pub use rule_set::{OnBrokenRule, RuleSetStatus};
+pub use rules::{AuditReport, AuditedTotal, InvariantStatus};
 pub use snapshot::Snapshot;
 pub use status::ChainHead;
 pub use ticket::Ticket;
 pub use time::ClockStatus;
+pub use totals::{SumInvariantStatus, TotalStatus, TotalsReport};
 pub use transaction::Transaction;
 pub use update::Abort;
 pub use window::WindowStatus;
@@ -113,6 +122,15 @@ impl Engine {
     /// As [`Builder::open_read_only`].
     pub fn open_read_only(path: impl AsRef<Path>) -> Result<Self, Error> {
         Self::builder().open_read_only(path)
+    }
+
+    /// Opens the database in the directory `path` in steps, with the defaults of [`Builder`]: for when somebody is to see what was found
+    /// before anything is done about it.
+    ///
+    /// # Errors
+    /// As [`Builder::recover`].
+    pub fn recover(path: impl AsRef<Path>) -> Result<Contained, Error> {
+        Self::builder().recover(path)
     }
 
     /// Makes a database in memory, for the tests of a service. Every call makes another one; it is gone when it is

@@ -101,6 +101,13 @@ pub enum Rejection<R = Never> {
     IllegalTransition(Box<IllegalTransition>),
     /// An [invariant](crate::Invariant) would not hold. Remembered.
     Invariant(Box<BrokenInvariant>),
+    /// An [invariant of totals](crate::SumInvariant) would not hold. Remembered.
+    SumInvariant(Box<BrokenSumInvariant>),
+    /// A [total](crate::Total) would be more, or less, than 128 bits hold. Remembered.
+    TotalOverflow {
+        /// The name of the total.
+        total: String,
+    },
     /// The caller's own code refused. Remembered. `Debug` shows this as its own type does; no message does.
     Procedure(R),
 }
@@ -222,6 +229,18 @@ pub struct BrokenInvariant {
     pub found: Option<Found>,
 }
 
+/// An invariant that would not hold of totals.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BrokenSumInvariant {
+    /// The name of the invariant.
+    pub invariant: String,
+    /// How bad that would be.
+    pub severity: Severity,
+    /// Why it would not hold, in the words of the program. No message shows it.
+    pub reason: String,
+}
+
 impl<T, R> Outcome<T, R> {
     /// The receipt, or the rejection as an error.
     ///
@@ -245,6 +264,8 @@ impl<R> Rejection<R> {
             | Self::OutOfBounds(_)
             | Self::IllegalTransition(_)
             | Self::Invariant(_)
+            | Self::SumInvariant(_)
+            | Self::TotalOverflow { .. }
             | Self::Procedure(_) => Retry::NewKey,
         }
     }
@@ -256,6 +277,8 @@ impl<R> Rejection<R> {
             Self::OutOfBounds(bounds) => Rejection::OutOfBounds(bounds),
             Self::IllegalTransition(illegal) => Rejection::IllegalTransition(illegal),
             Self::Invariant(broken) => Rejection::Invariant(broken),
+            Self::SumInvariant(broken) => Rejection::SumInvariant(broken),
+            Self::TotalOverflow { total } => Rejection::TotalOverflow { total },
             Self::Procedure(rejection) => Rejection::Procedure(f(rejection)),
         }
     }
@@ -407,6 +430,16 @@ pub(super) fn decode_rejection<R>(
                 found: before.map(Found::from),
             }))
         }
+        StoredRejection::BrokenSum(broken) => {
+            Rejection::SumInvariant(Box::new(BrokenSumInvariant {
+                invariant: lossy(&broken.invariant),
+                severity: Severity::from_number(broken.severity),
+                reason: lossy(&broken.reason),
+            }))
+        }
+        StoredRejection::TotalOverflow { total } => {
+            Rejection::TotalOverflow { total: lossy(&total) }
+        }
     })
 }
 
@@ -455,6 +488,15 @@ impl<R> fmt::Display for Rejection<R> {
                 f,
                 "{:?} would not hold of a record in keyspace {:?}: the key stands for this answer, a new intent needs a new key",
                 broken.invariant, broken.keyspace,
+            ),
+            Self::SumInvariant(broken) => write!(
+                f,
+                "{:?} would not hold of the totals: the key stands for this answer, a new intent needs a new key",
+                broken.invariant,
+            ),
+            Self::TotalOverflow { total } => write!(
+                f,
+                "total {total:?} would be more, or less, than can be kept: the key stands for this answer, a new intent needs a new key",
             ),
             Self::Procedure(_) => f.write_str("the caller's code refused: the key stands for this answer, a new intent needs a new key"),
         }
@@ -527,9 +569,19 @@ impl fmt::Debug for BrokenInvariant {
     }
 }
 
+impl fmt::Debug for BrokenSumInvariant {
+    // The reason may quote values.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BrokenSumInvariant")
+            .field("invariant", &self.invariant)
+            .field("severity", &self.severity)
+            .finish_non_exhaustive()
+    }
+}
+
 /// One rejection of each kind.
 #[cfg(test)]
-pub(super) fn examples(inner: admission::Conflict) -> [Rejection<()>; 6] {
+pub(super) fn examples(inner: admission::Conflict) -> [Rejection<()>; 8] {
     let (keyspace, key) = (lossy(&inner.keyspace), inner.key.clone());
     let version = None;
     [
@@ -550,6 +602,12 @@ pub(super) fn examples(inner: admission::Conflict) -> [Rejection<()>; 6] {
             reason: "-1 cents".into(),
             found: None,
         })),
+        Rejection::SumInvariant(Box::new(BrokenSumInvariant {
+            invariant: "conserved".into(),
+            severity: Severity::Error,
+            reason: "off by 1".into(),
+        })),
+        Rejection::TotalOverflow { total: "cash".into() },
         Rejection::Expectation(Box::new(Unmet {
             keyspace: keyspace.clone(),
             key: key.clone(),

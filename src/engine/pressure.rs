@@ -223,6 +223,8 @@ fn rejection_bytes(rejection: &StoredRejection) -> usize {
         StoredRejection::Procedure(bytes) => bytes.len(),
         StoredRejection::Illegal { key, .. } => key.len(),
         StoredRejection::Broken { key, broken, .. } => key.len() + broken.reason.len(),
+        StoredRejection::BrokenSum(broken) => broken.reason.len(),
+        StoredRejection::TotalOverflow { .. } => 0,
     }
 }
 

@@ -56,7 +56,7 @@ impl Core {
             if sequencer.closed {
                 return Err(Error::Closed);
             }
-            self.check_writable()?;
+            self.check_takes_writes()?;
             let Some(lack) = self.lack(&sequencer, request, bytes) else { return Ok(sequencer) };
             if terms.expired(&*self.machine.clock) {
                 return Err(Error::DeadlineExceeded);
@@ -97,6 +97,7 @@ impl Core {
 
     /// What there is no room in, for a request whose entry has at most so many bytes.
     fn lack(&self, sequencer: &Sequencer, request: &RequestData, bytes: usize) -> Option<Lack> {
+        let bytes = bytes + self.rules_bytes(sequencer);
         if sequencer.queue_full(bytes) {
             return Some(Lack::Group);
         }

@@ -1,13 +1,9 @@
 //! What the engine tells of its rules: how often those broke that are only monitored, and whether all records keep them.
 
-use super::{Engine, core::Core, error::Error, iter::Of, merge::Merge, reentrancy};
+use super::{Engine, SumInvariantStatus, audit::Scope, core::Core, error::Error, reentrancy};
 use crate::{
-    admission::{
-        keyspaces::compare,
-        rules::{Enforcement, Monitored, Ruled, Severity, Unjudged},
-    },
+    admission::rules::{Enforcement, Monitored, Ruled, Severity, Unjudged},
     base::{Bytes, SeqNo},
-    codec::ByteRange,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -47,26 +43,53 @@ pub struct AuditReport {
     pub unjudged: u64,
     /// The encoded keys of up to eight of them, the last ones.
     pub unjudged_samples: Vec<Bytes>,
+    /// Every total, counted anew.
+    pub totals: Vec<AuditedTotal>,
+    /// Every invariant of totals, held against what was counted.
+    pub sum_invariants: Vec<SumInvariantStatus>,
+}
+
+/// A total that was counted anew.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct AuditedTotal {
+    /// The name of the keyspace whose records it sums up.
+    pub keyspace: String,
+    /// Its own name.
+    pub total: String,
+    /// What was kept; `None` where none of that name was.
+    pub kept: Option<i128>,
+    /// What the records come to; `None` where that is more than 128 bits hold, or a record can't be judged.
+    pub counted: Option<i128>,
 }
 
 impl AuditReport {
-    /// Whether every invariant holds of every record, and none is left unjudged.
+    /// Whether every invariant holds of every record and of the totals, none is left unjudged, and the totals that are kept are what the
+    /// records come to.
     #[must_use]
     pub fn holds(&self) -> bool {
-        self.unjudged == 0 && self.invariants.iter().all(|invariant| invariant.violations == 0)
+        self.unjudged == 0
+            && self.invariants.iter().all(|invariant| invariant.violations == 0)
+            && self
+                .totals
+                .iter()
+                .all(|total| total.counted.is_some() && total.kept == total.counted)
+            && self.sum_invariants.iter().all(|invariant| invariant.violations == 0)
     }
 }
 
 /// How often an invariant broke, and where.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Tally {
-    violations: u64,
-    samples: Vec<Bytes>,
+    pub(super) violations: u64,
+    pub(super) samples: Vec<Bytes>,
 }
 
 impl Tally {
-    fn note(&mut self, key: Bytes) {
+    /// One more; of totals without a record.
+    pub(super) fn note(&mut self, key: Option<Bytes>) {
         self.violations += 1;
+        let Some(key) = key else { return };
         if self.samples.len() == SAMPLES {
             self.samples.remove(0);
         }
@@ -102,7 +125,7 @@ impl Engine {
         core.statuses(&tallies)
     }
 
-    /// Holds every durable record of the keyspaces that have invariants against them, as of one moment. Reads all of them, which
+    /// Holds every durable record of the keyspaces that have invariants against them, and counts totals anew, as of one moment. Reads all of them, which
     /// takes as long as that does; others read and write meanwhile. Changes nothing.
     ///
     /// ```
@@ -133,42 +156,7 @@ impl Engine {
     pub fn audit(&self) -> Result<AuditReport, Error> {
         self.check_open()?;
         reentrancy::check("audit")?;
-        let (core, snapshot) = (self.core(), self.snapshot());
-        let (mut records, mut tallies, mut unjudged) = (0, Tallies::new(), Tally::default());
-        for rules in core.rules.keyspaces() {
-            let identity = &rules[0].identity;
-            let stored = core.registry.read().at(&identity.name, snapshot.seq());
-            let judged = rules.iter().any(|rules| !rules.judge.invariants().is_empty());
-            let Some(stored) = stored.filter(|_| judged) else { continue };
-            if let Some(differs) = rules.iter().find_map(|rules| compare(&rules.identity, &stored))
-            {
-                let name = String::from_utf8_lossy(&identity.name).into_owned();
-                return Err(Error::KeyspaceMismatch { name, differs });
-            }
-            let mut layers = Of { snapshot: &snapshot, id: stored.id };
-            let (mut merge, mut left) = (Merge::<3>::new(false), ByteRange::of_bytes(Vec::new()));
-            while let Some((key, row)) = merge.next(&mut layers, &mut left, usize::MAX)? {
-                records += 1;
-                let mut broken = Vec::new();
-                let judged =
-                    rules.iter().try_for_each(|rules| rules.judge.audit(&key, &row, &mut broken));
-                if judged.is_err() {
-                    unjudged.note(key);
-                }
-                for Monitored { invariant, key } in broken {
-                    tallies.entry(invariant).or_default().note(key);
-                }
-            }
-        }
-        let invariants = core.statuses(&tallies);
-        let Tally { violations, samples } = unjudged;
-        Ok(AuditReport {
-            seq: snapshot.seq(),
-            records,
-            invariants,
-            unjudged: violations,
-            unjudged_samples: samples,
-        })
+        Ok(self.audit_within(&Scope::of(&self.core().rules))?.0)
     }
 }
 
@@ -189,9 +177,9 @@ impl Core {
         }
     }
 
-    fn statuses(&self, tallies: &Tallies) -> Vec<InvariantStatus> {
+    pub(super) fn statuses(&self, tallies: &Tallies) -> Vec<InvariantStatus> {
         let mut statuses = Vec::new();
-        for Ruled { identity, judge } in self.rules.all() {
+        for Ruled { identity, judge, .. } in self.rules.all() {
             for (invariant, severity, enforcement) in judge.invariants() {
                 let tally = tallies.get(invariant).cloned().unwrap_or_default();
                 statuses.push(InvariantStatus {

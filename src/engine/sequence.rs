@@ -49,6 +49,7 @@ impl Core {
             late: terms.expired(&*self.machine.clock),
             policy: self.options.policy,
             rules: &self.rules,
+            unrecorded: self.unrecorded(sequencer),
         }
     }
 
@@ -98,6 +99,7 @@ impl Core {
         self.forgotten.store(control.forgotten.get(), Ordering::Release);
         self.stubs.store(control.last_stub().get(), Ordering::Release);
         sequencer.next_seq = SeqNo::new(entry.seq.get() + 1);
+        sequencer.unrecorded = false;
         if entry.steps.iter().any(|step| matches!(step, Step::Demote { .. })) {
             sequencer.demoted = entry.seq;
         }

@@ -10,7 +10,7 @@ use super::{
     time::Timekeeper,
 };
 use crate::{
-    base::{Control, Entry, LogTime, SeqNo, canary::canary, limits::UNSYNCED_ENTRIES},
+    base::{Control, Entry, LogTime, SeqNo, Totals, canary::canary, limits::UNSYNCED_ENTRIES},
     checkpoint::Reader,
     format::{blocks, entry, group::HEADER},
     log::{
@@ -35,6 +35,10 @@ pub(super) struct Sequencer {
     pub next_seq: SeqNo,
     pub time: Timekeeper,
     pub durable: SeqNo,
+    /// The totals after it.
+    pub durable_totals: Arc<Totals>,
+    /// Whether the next entry is to record the rules.
+    pub unrecorded: bool,
     /// The last entry since the opening that made stubs of outcomes.
     pub demoted: SeqNo,
     /// After the last durable group.
@@ -96,6 +100,8 @@ pub(super) struct Pending {
 #[derive(Debug)]
 pub(super) struct InFlight {
     pub last_seq: SeqNo,
+    /// The totals after it.
+    pub totals: Arc<Totals>,
     pub parked: Vec<Parked>,
     pub load: Load,
     /// When, on the engine's monotonic clock.
@@ -198,6 +204,8 @@ impl Sequencer {
         let room = writer.room();
         Self {
             durable: fold.applied,
+            durable_totals: fold.control.rules.totals.clone(),
+            unrecorded: false,
             demoted: SeqNo::new(0),
             head: writer.position(),
             fold,
@@ -292,7 +300,8 @@ impl Sequencer {
         let Pending { buffer, first_seq, entries, parked, load } =
             mem::replace(&mut self.pending, Pending::new(mem::take(&mut self.buffer)));
         let last_seq = self.fold.applied;
-        self.in_flight = Some(InFlight { last_seq, parked, load, began: now });
+        let totals = self.fold.control.rules.totals.clone();
+        self.in_flight = Some(InFlight { last_seq, totals, parked, load, began: now });
         let next = self.reserve(buffer.len());
         self.log_bytes += buffer.len() as u64;
         let sealing = Sealing { first_seq, last_seq, entries, digest: self.fold.digest.0 };

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     admission::keyspaces::compare,
-    base::{KeyspaceId, Row, SeqNo},
+    base::{KeyspaceId, Row, SeqNo, Totals},
     codec::{AsKey, ByteRange, Key, KeyRange, Keyspace, Prefix, encode_key},
 };
 use std::{fmt, sync::Arc};
@@ -51,6 +51,16 @@ impl Snapshot {
         let inner = Inner { view: view.clone(), seq, core: core.clone() };
         drop(view);
         Self(Arc::new(inner))
+    }
+
+    /// With the totals after the same entry.
+    pub(super) fn with_totals(core: Arc<Core>) -> (Self, Arc<Totals>) {
+        // What is durable changes under the lock only.
+        let sequencer = core.sequencer.lock();
+        let totals = sequencer.durable_totals.clone();
+        let snapshot = Self::new(core.clone());
+        drop(sequencer);
+        (snapshot, totals)
     }
 
     /// As of the last entry that was applied, durable or not.

@@ -2,22 +2,24 @@
 //!
 //! ```text
 //! 0      8       9
-//! | time | flags | key, fingerprint (flag 1) | steps (flag 2) | call (flag 4) | actor | correlation | keyspaces | operations | reads | outcome
+//! | time | flags | key, fingerprint (flag 1) | steps (flag 2) | call (flag 4) | totals (flag 8) | actor | correlation | keyspaces | operations | reads | outcome
 //!
 //! steps    | count u8, at least 1 | step ... |
 //! step     | 1 | mode |     the mode becomes this
 //!          | 2 |            the open generation is closed
 //!          | 3 | era u32 |  the outcomes of the oldest closed generation become stubs
 //!          | 4 |            the stubs of the oldest era are forgotten
+//!          | 5 | rules |    the rules and totals become these
 //! call     | name length u8 | name | version u32 | time u64 | seed u64 | arguments length u32 | arguments |
+//! totals   | count u16, at least 1 | total ... |     what they are after it
 //! ```
 //! The number of an entry is that of the group's first entry plus its position.
 
 use super::{
     bytes::{Reader, put_bytes8, put_bytes16, put_bytes32},
     rows::{
-        decode_fingerprint, decode_mode, decode_outcome, encode_fingerprint, encode_mode,
-        encode_outcome,
+        decode_fingerprint, decode_mode, decode_outcome, decode_rules, decode_totals,
+        encode_fingerprint, encode_mode, encode_outcome, encode_rules, encode_totals,
     },
 };
 use crate::base::{
@@ -28,6 +30,7 @@ use crate::base::{
 const KEYED: u8 = 1;
 const STEPS: u8 = 2;
 const CALLED: u8 = 4;
+const TOTALS: u8 = 8;
 
 /// Appends `entry` with its length in front.
 pub(crate) fn encode(entry: &Entry, out: &mut Vec<u8>) {
@@ -36,7 +39,9 @@ pub(crate) fn encode(entry: &Entry, out: &mut Vec<u8>) {
     out.extend(entry.time.get().to_le_bytes());
     let flag = |flag, is_set| if is_set { flag } else { 0 };
     let keyed = flag(KEYED, entry.key.is_some());
-    out.push(keyed | flag(STEPS, !entry.steps.is_empty()) | flag(CALLED, entry.call.is_some()));
+    let (stepped, called) =
+        (flag(STEPS, !entry.steps.is_empty()), flag(CALLED, entry.call.is_some()));
+    out.push(keyed | stepped | called | flag(TOTALS, !entry.totals.is_empty()));
     if let Some((key, fingerprint)) = &entry.key {
         put_bytes16(out, key.as_bytes());
         encode_fingerprint(fingerprint, out);
@@ -44,6 +49,9 @@ pub(crate) fn encode(entry: &Entry, out: &mut Vec<u8>) {
     encode_steps(&entry.steps, out);
     if let Some(call) = &entry.call {
         encode_call(call, out);
+    }
+    if !entry.totals.is_empty() {
+        encode_totals(entry.totals.iter().map(|(name, value)| (&name[..], *value)), out);
     }
     put_bytes8(out, &entry.actor);
     put_bytes16(out, &entry.correlation);
@@ -68,7 +76,7 @@ pub(crate) fn decode(body: &mut Reader<'_>, seq: SeqNo) -> Option<Entry> {
 fn decode_fields(reader: &mut Reader<'_>, seq: SeqNo) -> Option<Entry> {
     let time = LogTime::new(reader.u64()?);
     let flags = reader.u8()?;
-    if flags & !(KEYED | STEPS | CALLED) != 0 {
+    if flags & !(KEYED | STEPS | CALLED | TOTALS) != 0 {
         return None;
     }
     let key = if flags & KEYED == 0 {
@@ -83,6 +91,11 @@ fn decode_fields(reader: &mut Reader<'_>, seq: SeqNo) -> Option<Entry> {
         key,
         steps: if flags & STEPS == 0 { Vec::new() } else { decode_steps(reader)? },
         call: if flags & CALLED == 0 { None } else { Some(decode_call(reader)?.into()) },
+        totals: if flags & TOTALS == 0 {
+            Vec::new()
+        } else {
+            decode_totals(reader).filter(|totals| !totals.is_empty())?
+        },
         actor: reader.bytes8()?.into(),
         correlation: reader.bytes16()?.into(),
         keyspaces: list(reader, decode_keyspace)?,
@@ -109,6 +122,10 @@ fn encode_steps(steps: &[Step], out: &mut Vec<u8>) {
                 out.extend(era.to_le_bytes());
             }
             Step::Forget => out.push(4),
+            Step::Rules(rules) => {
+                out.push(5);
+                encode_rules(rules, out);
+            }
         }
     }
 }
@@ -120,6 +137,7 @@ fn decode_steps(reader: &mut Reader<'_>) -> Option<Vec<Step>> {
         2 => Some(Step::Close),
         3 => Some(Step::Demote { era: reader.u32()? }),
         4 => Some(Step::Forget),
+        5 => Some(Step::Rules(decode_rules(reader)?)),
         _ => None,
     };
     (0..count).map(step).collect()

@@ -1,8 +1,14 @@
 use super::*;
 use crate::base::{
-    Broken, Bytes, Fingerprint, Mode, Standing, StoredOutcome, StoredRejection, Transition,
+    Broken, Bytes, Fingerprint, Mode, Recorded, RuleKind, RuleMark, RuleName, Standing,
+    StoredOutcome, StoredRejection, Totals, Transition,
 };
-use proptest::{collection::vec, option, prelude::*};
+use proptest::{
+    collection::{btree_map, vec},
+    option,
+    prelude::*,
+};
+use std::sync::Arc;
 
 fn bytes(length: impl Into<prop::collection::SizeRange>) -> impl Strategy<Value = Bytes> {
     vec(any::<u8>(), length).prop_map(Bytes::from)
@@ -122,7 +128,46 @@ fn step() -> impl Strategy<Value = Step> {
         None => Step::Mode(Mode::ReadWrite),
     });
     let demote = any::<u32>().prop_map(|era| Step::Demote { era });
-    prop_oneof![reason, Just(Step::Close), demote, Just(Step::Forget)]
+    prop_oneof![
+        reason,
+        Just(Step::Close),
+        demote,
+        Just(Step::Forget),
+        rules().prop_map(Step::Rules)
+    ]
+}
+
+prop_compose! {
+    fn totals(lengths: std::ops::Range<usize>)(
+        totals in btree_map(bytes(1..=64), any::<i128>(), lengths),
+    ) -> Totals {
+        totals
+    }
+}
+
+/// With a total for each rule that is one.
+fn rules() -> impl Strategy<Value = Recorded> {
+    let kind =
+        prop_oneof![Just(RuleKind::Guard), Just(RuleKind::Invariant), Just(RuleKind::SumInvariant)];
+    let mark = (any::<u32>(), any::<u8>(), any::<u8>(), any::<[u8; 16]>()).prop_map(
+        |(version, severity, enforcement, details)| RuleMark {
+            version,
+            severity,
+            enforcement,
+            details,
+        },
+    );
+    let others = vec((kind, bytes(0..=64), bytes(1..=64), mark.clone()), 0..4);
+    (totals(0..3), bytes(1..=64), mark, others).prop_map(|(totals, keyspace, mark, others)| {
+        let name = |(kind, keyspace, name)| RuleName { kind, keyspace, name };
+        let kept = totals
+            .keys()
+            .map(|total| (name((RuleKind::Total, keyspace.clone(), total.clone())), mark));
+        let others = others
+            .into_iter()
+            .map(|(kind, keyspace, rule, mark)| (name((kind, keyspace, rule)), mark));
+        Recorded { set: Arc::new(kept.chain(others).collect()), totals: Arc::new(totals) }
+    })
 }
 
 prop_compose! {
@@ -142,12 +187,13 @@ prop_compose! {
         keyspaces in vec(keyspace(), 0..4),
         operations in vec(operation(), 0..6),
         reads in vec(read(), 0..4),
-        call in option::of(call()),
+        (call, totals) in (option::of(call()), prop_oneof![3 => Just(Totals::new()), 1 => totals(1..4)]),
         steps in prop_oneof![3 => Just(Vec::new()), 1 => vec(step(), 1..5)],
         outcome in outcome(),
     ) -> Entry {
         let (seq, time) = (SeqNo::new(seq), LogTime::new(time));
-        Entry { seq, time, key, steps, call, keyspaces, operations, reads, actor, correlation, outcome }
+        let totals = totals.into_iter().collect();
+        Entry { seq, time, key, steps, call, totals, keyspaces, operations, reads, actor, correlation, outcome }
     }
 }
 
@@ -195,6 +241,21 @@ proptest! {
     }
 }
 
+fn example_rules() -> Recorded {
+    let bytes = Bytes::from_static;
+    let name = |kind, keyspace, name| RuleName { kind, keyspace, name };
+    let mark =
+        |severity, enforcement| RuleMark { version: 3, severity, enforcement, details: [0xcd; 16] };
+    let set = [
+        (name(RuleKind::Total, bytes(b"accounts"), bytes(b"cash")), mark(0, 0)),
+        (name(RuleKind::SumInvariant, Bytes::new(), bytes(b"even")), mark(2, 1)),
+    ];
+    Recorded {
+        set: Arc::new(set.into_iter().collect()),
+        totals: Arc::new([(bytes(b"cash"), -1)].into_iter().collect()),
+    }
+}
+
 fn example() -> Entry {
     let bytes = Bytes::from_static;
     let operation = |key, expect, action| Operation { keyspace: 0, key, expect, action };
@@ -206,7 +267,12 @@ fn example() -> Entry {
             IdempotencyKey::new("shop", "k").unwrap(),
             Fingerprint { hash: [0xab; 32], kind: 2, operations: 3, expectations: 4 },
         )),
-        steps: vec![Step::Close, Step::Demote { era: 3 }, Step::Forget],
+        steps: vec![
+            Step::Close,
+            Step::Demote { era: 3 },
+            Step::Forget,
+            Step::Rules(example_rules()),
+        ],
         keyspaces: vec![
             KeyspaceRef { id: KeyspaceId::new(1), schema: 2, identity: Some(identity) },
             KeyspaceRef { id: KeyspaceId::new(7), schema: 1, identity: None },
@@ -232,6 +298,7 @@ fn example() -> Entry {
             seed: 4,
             arguments: bytes(b"twelve"),
         })),
+        totals: vec![(bytes(b"cash"), -2), (bytes(b"owed"), 1 << 64)],
         actor: bytes(b"me"),
         correlation: bytes(b"flow"),
         outcome: StoredOutcome::Committed(bytes(b"done")),
@@ -241,15 +308,22 @@ fn example() -> Entry {
 #[test]
 fn an_entry_is_these_bytes() {
     let body = encoded(&example());
-    let hash = "ab".repeat(32);
+    let (hash, details) = ("ab".repeat(32), "cd".repeat(16));
     let parts = [
-        "f6000000",
+        "7e010000",
         "0201000000000000",
-        "07 0600 0473686f706b",
+        "0f 0600 0473686f706b",
         &hash,
         "02 03000000 04000000",
-        "03 02 03 03000000 04",
+        "04 02 03 03000000 04 05 0200",
+        "03 08 6163636f756e7473 04 63617368 03000000 00 00",
+        &details,
+        "04 00 04 6576656e 03000000 02 01",
+        &details,
+        "0100 04 63617368 ffffffffffffffffffffffffffffffff",
         "04 73656c6c 03000000 0500000000000000 0400000000000000 06000000 7477656c7665",
+        "0200 04 63617368 feffffffffffffffffffffffffffffff",
+        "04 6f776564 00000000000000000100000000000000",
         "02 6d65 0400 666c6f77",
         "0200",
         "01000000 02000000 01 0573746f636b 0100 31 01",

@@ -11,7 +11,7 @@ pub(crate) mod rows;
 pub(crate) mod segment;
 
 /// Version of everything in a database directory.
-pub(crate) const VERSION: u32 = 3;
+pub(crate) const VERSION: u32 = 4;
 /// Unit of alignment in the log: an acknowledged block is never rewritten.
 pub(crate) const BLOCK: u64 = 4096;
 

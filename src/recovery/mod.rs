@@ -44,8 +44,6 @@ pub(crate) const SEGMENTS_AT_OPEN: usize = 3;
 pub(crate) struct Settings {
     /// Bytes of the checkpoint that are cached.
     pub cache_bytes: usize,
-    /// The greatest length of a segment.
-    pub segment_bytes: u64,
     /// The most bytes of the filter of remembered keys.
     pub filter_bytes: usize,
     /// Whether bytes of outcomes are counted by scope.
@@ -77,16 +75,40 @@ pub(crate) struct Recovered {
     pub report: RecoveryReport,
 }
 
-/// Opens the directory, or refuses and changes nothing in it.
-pub(crate) fn open(machine: &Machine, settings: Settings) -> Result<Recovered, OpenError> {
-    let Settings { cache_bytes, segment_bytes, .. } = settings;
+/// A database that was locked and verified, and is as it was found. What redb would write stays in memory, and is gone with this.
+pub(crate) struct Contained {
+    plan: Plan,
+    checkpoint: Checkpoint,
+    // The last to go.
+    lock: Box<dyn Lock>,
+}
+
+impl Contained {
+    /// What was found.
+    pub(crate) const fn report(&self) -> &RecoveryReport {
+        &self.plan.report
+    }
+
+    /// Carries out what was planned.
+    pub(crate) fn apply(
+        self,
+        machine: &Machine,
+        segment_bytes: u64,
+    ) -> Result<Recovered, OpenError> {
+        let Self { plan, checkpoint, lock } = self;
+        apply(plan, machine, lock, checkpoint, segment_bytes, &mut Watch::new(machine))
+    }
+}
+
+/// Looks at everything in the directory, or refuses; nothing in it is changed, but where there is no database yet one is made.
+pub(crate) fn contain(machine: &Machine, settings: &Settings) -> Result<Contained, OpenError> {
     let disk = &*machine.disk;
     let mut watch = Watch::new(machine);
     let (lock, settle_us) = begin(disk, &mut watch)?;
-    let directory = directory::identify(disk, &*machine.entropy, cache_bytes)?;
-    let (mut plan, checkpoint) = look(machine, directory, &settings, &mut watch)?;
+    let directory = directory::identify(disk, &*machine.entropy, settings.cache_bytes)?;
+    let (mut plan, checkpoint) = look(machine, directory, settings, &mut watch)?;
     plan.report.phases.settle_us = settle_us;
-    apply(plan, machine, lock, checkpoint, segment_bytes, &mut watch)
+    Ok(Contained { plan, checkpoint, lock })
 }
 
 /// Opens the directory to read it only: the plan, without its application. What redb would write stays in memory. `machine`

@@ -57,7 +57,7 @@ impl Replay<'_> {
             let entry = entry::decode(&mut body, seq)
                 .filter(|entry| {
                     entry.operations.iter().all(|o| usize::from(o.keyspace) < entry.keyspaces.len())
-                        && self.fold.can_step(&entry.steps)
+                        && self.fold.can_take(entry)
                 })
                 .ok_or_else(|| self.corrupt(group, "an entry does not parse"))?;
             let over = Over { fold: &self.fold, base: self.base };

@@ -100,10 +100,11 @@ impl Control {
         whole + STUB_BYTES * self.eras.iter().map(|era| era.rows).sum::<u64>()
     }
 
-    /// Whether any step was ever taken.
+    /// Whether no step was ever taken, but for those that are about rules.
     pub(crate) fn is_as_made(&self) -> bool {
         let [open] = &self.generations[..] else { return false };
-        let as_made = Self { generations: vec![open.clone()], ..Self::default() };
+        let rules = self.rules.clone();
+        let as_made = Self { generations: vec![open.clone()], rules, ..Self::default() };
         open.number == 0 && *self == as_made
     }
 
@@ -167,6 +168,9 @@ impl Control {
             Step::Close => self.close()?,
             Step::Demote { era } => self.demote(*era, digest)?,
             Step::Forget => self.forget(digest)?,
+            Step::Rules(rules) => {
+                self.rules = Some(rules).filter(|rules| rules.is_whole())?.clone()
+            }
         }
         Some(())
     }

@@ -11,9 +11,10 @@
 pub(crate) use crate::format::rows::StateDigest;
 
 use crate::{
-    base::{Control, KeyHash, KeyspaceId, Row, Stub, WindowRow},
+    base::{Control, KeyHash, KeyspaceId, Row, RuleMark, RuleName, Stub, WindowRow},
     format::rows::{
-        RowTag, encode_boundaries, encode_row, encode_stub, encode_window_row, key_len,
+        RowTag, encode_boundaries, encode_mark, encode_row, encode_rule_name, encode_stub,
+        encode_total, encode_window_row, key_len,
     },
 };
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128_with_seed};
@@ -72,12 +73,31 @@ impl RowHasher {
         self.hash(RowTag::Stub, &[key], |out| encode_stub(stub, out))
     }
 
-    /// The digest of what steps have brought about; 0 while there were none.
+    /// The sum of the digests of what steps have brought about, rules and totals among it; 0 while there were none.
     pub(crate) fn control(&mut self, control: &Control) -> u128 {
-        if control.is_as_made() {
-            return 0;
+        let mut sum = if control.is_as_made() {
+            0
+        } else {
+            self.hash(RowTag::Control, &[], |out| encode_boundaries(control, out))
+        };
+        for (rule, mark) in &*control.rules.set {
+            sum = sum.wrapping_add(self.rule(rule, mark));
         }
-        self.hash(RowTag::Control, &[], |out| encode_boundaries(control, out))
+        for (name, value) in &*control.rules.totals {
+            sum = sum.wrapping_add(self.total(name, *value));
+        }
+        sum
+    }
+
+    fn rule(&mut self, rule: &RuleName, mark: &RuleMark) -> u128 {
+        let mut name = Vec::new();
+        encode_rule_name(rule, &mut name);
+        self.hash(RowTag::Rule, &[&name], |out| encode_mark(mark, out))
+    }
+
+    /// The digest of a total.
+    pub(crate) fn total(&mut self, name: &[u8], value: i128) -> u128 {
+        self.hash(RowTag::Total, &[name], |out| encode_total(value, out))
     }
 
     /// The digest of a row whose body is at hand; `key` is with the keyspace.

@@ -10,8 +10,8 @@ use super::{
 };
 use crate::{
     base::{
-        Control, Entry, IdempotencyKey, KeyspaceDefinition, KeyspaceId, LogTime, Remembered, Row,
-        SeqNo, Step, WindowRow, canary::canary, sync::RwLock,
+        Bytes, Control, Entry, IdempotencyKey, KeyspaceDefinition, KeyspaceId, LogTime, Remembered,
+        Row, SeqNo, Step, StoredOutcome, WindowRow, canary::canary, sync::RwLock,
     },
     format::keyspace,
 };
@@ -54,10 +54,16 @@ impl Fold {
         Some(self.control.recall_row(row))
     }
 
-    /// Whether an entry's steps can be taken. Only those of an entry that nobody of ours wrote can't.
-    pub(crate) fn can_step(&self, steps: &[Step]) -> bool {
-        let mut after = if steps.is_empty() { return true } else { self.control.clone() };
+    /// Whether an entry's steps can be taken, and the totals be changed that it changes. Only what nobody of ours wrote can't.
+    pub(crate) fn can_take(&self, entry: &Entry) -> bool {
+        let Entry { steps, totals, outcome, .. } = entry;
+        if steps.is_empty() && totals.is_empty() {
+            return true;
+        }
+        let mut after = self.control.clone();
         steps.iter().all(|step| after.step(step, &mut StateDigest::default()).is_some())
+            && (totals.is_empty() || matches!(outcome, StoredOutcome::Committed(_)))
+            && totals.iter().all(|(name, _)| after.rules.totals.contains_key(name))
     }
 
     /// Applies an entry whose changes were worked out on this very state.
@@ -67,6 +73,9 @@ impl Fold {
         }
         for change in changes {
             self.change(entry.seq, change, horizon);
+        }
+        if !entry.totals.is_empty() {
+            self.set_totals(&entry.totals);
         }
         if let Some((key, fingerprint)) = &entry.key {
             canary!(RejectionForgotten => if matches!(entry.outcome, crate::base::StoredOutcome::Rejected(_)) { return self.applied = entry.seq });
@@ -100,6 +109,16 @@ impl Fold {
         self.digest.add(self.hasher.control(&self.control));
         if let Some(scopes) = &mut self.scopes {
             scopes.keep(&self.control);
+        }
+    }
+
+    fn set_totals(&mut self, changed: &[(Bytes, i128)]) {
+        let totals = Arc::make_mut(&mut self.control.rules.totals);
+        for (name, value) in changed {
+            let total = totals.get_mut(name).expect("an entry changes no total that is not kept");
+            self.digest.sub(self.hasher.total(name, *total));
+            self.digest.add(self.hasher.total(name, *value));
+            *total = *value;
         }
     }
 

@@ -165,6 +165,7 @@ impl Pair {
             operations: changes.iter().map(operation).collect(),
             reads: Vec::new(),
             call: None,
+            totals: Vec::new(),
             actor: [seq.get() as u8].as_slice().into(),
             correlation: Bytes::new(),
             outcome,

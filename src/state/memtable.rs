@@ -223,6 +223,8 @@ fn outcome_bytes(outcome: &StoredOutcome) -> usize {
         StoredOutcome::Rejected(StoredRejection::Broken { key, broken, .. }) => {
             key.len() + broken.reason.len()
         }
+        StoredOutcome::Rejected(StoredRejection::BrokenSum(broken)) => broken.reason.len(),
+        StoredOutcome::Rejected(StoredRejection::TotalOverflow { .. }) => 0,
     }
 }
 

@@ -18,6 +18,7 @@ mod faults;
 mod fuzz;
 mod golden;
 mod hunts;
+mod incident;
 mod joining;
 mod kills;
 mod layers;

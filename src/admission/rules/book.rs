@@ -1,15 +1,26 @@
 //! All rules an engine has, by keyspace.
 
-use super::{Enforcement, Severity};
+use super::{
+    Enforcement, REASON_BYTES, RULES, Severity, SumInvariant, Sums, TOTALS, Violation,
+    guard::cut,
+    marks::{Marked, of_sum_invariant},
+};
 use crate::{
     admission::{
         keyspaces::{Mismatch, compare},
         shape::ShapeError,
     },
-    base::{Broken, Bytes, KeyspaceDefinition, KeyspaceId, KeyspaceIdentity, Row, Transition},
+    base::{
+        Broken, Bytes, KeyspaceDefinition, KeyspaceId, KeyspaceIdentity, Row, RuleSet, Transition,
+    },
     codec::CodecError,
 };
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
 
 /// The rules of one keyspace, without its types.
 pub(crate) trait Judge: Send + Sync {
@@ -19,6 +30,12 @@ pub(crate) trait Judge: Send + Sync {
     fn fields(&self) -> Vec<&'static str>;
     /// The invariants.
     fn invariants(&self) -> Vec<(&'static str, Severity, Enforcement)>;
+    /// The totals.
+    fn totals(&self) -> Vec<&'static str> {
+        Vec::new()
+    }
+    /// What is recorded of each rule.
+    fn marks(&self) -> Vec<Marked>;
     /// A rule that is not well declared, and what is wrong with it.
     fn flaw(&self) -> Option<(&'static str, &'static str)>;
     /// Judges the net change of a record. What is only monitored is noted.
@@ -29,6 +46,17 @@ pub(crate) trait Judge: Send + Sync {
         new: Option<&Row>,
         monitored: &mut Vec<Monitored>,
     ) -> Result<Judged, Unjudged>;
+    /// Adds what the net change of a record makes of the totals.
+    fn sum(
+        &self,
+        key: &[u8],
+        old: Option<&Row>,
+        new: Option<&Row>,
+        sums: &mut Sums,
+    ) -> Result<(), Unjudged> {
+        let _ = (key, old, new, sums);
+        Ok(())
+    }
     /// Notes every invariant that does not hold of a record.
     fn audit(&self, key: &[u8], row: &Row, broken: &mut Vec<Monitored>) -> Result<(), Unjudged>;
 }
@@ -43,11 +71,19 @@ pub(crate) enum Judged {
     Broken(Broken),
 }
 
-/// A record that breaks an invariant which is only monitored.
+/// What comes of judging totals.
+#[derive(Debug)]
+pub(crate) enum JudgedSum {
+    Holds,
+    /// The invariant does not hold.
+    Broken(Broken),
+}
+
+/// A record that breaks an invariant which is only monitored; no record, where it is one of totals.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Monitored {
     pub invariant: &'static str,
-    pub key: Bytes,
+    pub key: Option<Bytes>,
 }
 
 /// Why a record could not be judged: nothing happens.
@@ -70,25 +106,59 @@ impl From<CodecError> for Unjudged {
 pub(crate) struct Ruled {
     pub identity: KeyspaceIdentity,
     pub judge: Arc<dyn Judge>,
+    /// Whether there are totals among them.
+    pub keeps_totals: bool,
 }
 
 /// All rules of an engine.
 #[derive(Clone, Default)]
 pub(crate) struct RuleBook {
     by_keyspace: BTreeMap<Bytes, Vec<Ruled>>,
+    sums: Vec<SumInvariant>,
+    totals_bytes: usize,
 }
 
 impl RuleBook {
     /// No rules.
     #[cfg(test)]
     pub(crate) const fn new() -> Self {
-        Self { by_keyspace: BTreeMap::new() }
+        Self { by_keyspace: BTreeMap::new(), sums: Vec::new(), totals_bytes: 0 }
     }
 
     pub(crate) fn add(&mut self, judge: Arc<dyn Judge>) {
         let identity = judge.identity();
         let rules = self.by_keyspace.entry(identity.name.clone()).or_default();
-        rules.push(Ruled { identity, judge });
+        let totals = judge.totals();
+        // A name behind its length, and 128 bits.
+        self.totals_bytes += totals.iter().map(|name| 1 + name.len() + 16).sum::<usize>();
+        let keeps_totals = !totals.is_empty();
+        rules.push(Ruled { identity, judge, keeps_totals });
+    }
+
+    pub(crate) fn add_sum(&mut self, invariant: SumInvariant) {
+        let place = self.sums.partition_point(|there| there.name() <= invariant.name());
+        self.sums.insert(place, invariant);
+    }
+
+    /// The invariants of totals, by name.
+    pub(crate) fn sums(&self) -> &[SumInvariant] {
+        &self.sums
+    }
+
+    /// Whether there are any totals.
+    pub(crate) const fn keeps_totals(&self) -> bool {
+        self.totals_bytes > 0
+    }
+
+    /// No entry needs more bytes to say what becomes of the totals.
+    pub(crate) const fn totals_bytes(&self) -> usize {
+        self.totals_bytes
+    }
+
+    /// What is recorded of all of them.
+    pub(crate) fn set(&self) -> RuleSet {
+        let of_records = self.all().flat_map(|rules| rules.judge.marks());
+        of_records.chain(self.sums.iter().map(of_sum_invariant)).collect()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -112,28 +182,86 @@ impl RuleBook {
 
     /// Refuses rules that are not well declared, and two of one name.
     pub(crate) fn check(&self) -> Result<(), ShapeError> {
-        let mut invariants = BTreeMap::new();
+        let (mut invariants, mut totals) = (BTreeMap::new(), BTreeMap::new());
         for (keyspace, rules) in &self.by_keyspace {
             let mut fields = BTreeMap::new();
             for Ruled { judge: rules, .. } in rules {
                 if let Some((rule, flaw)) = rules.flaw() {
                     return Err(ShapeError::Rule { rule, flaw });
                 }
-                let twice =
+                let again =
                     rules.fields().into_iter().find(|field| fields.insert(*field, ()).is_some());
                 let names = rules.invariants().into_iter().map(|(name, ..)| name);
-                let twice = twice.or_else(|| {
+                let again = again.or_else(|| {
                     names.into_iter().find(|name| invariants.insert(*name, keyspace).is_some())
                 });
-                if let Some(rule) = twice {
-                    return Err(ShapeError::Rule {
-                        rule,
-                        flaw: "there is another one of that name",
-                    });
+                if let Some(rule) = again {
+                    return Err(twice(rule));
                 }
             }
         }
-        Ok(())
+        for total in self.all().flat_map(|rules| rules.judge.totals()) {
+            if totals.insert(total, ()).is_some() {
+                return Err(twice(total));
+            }
+        }
+        self.check_sums(&totals, invariants)
+    }
+
+    fn check_sums(
+        &self,
+        totals: &BTreeMap<&'static str, ()>,
+        mut invariants: BTreeMap<&'static str, &Bytes>,
+    ) -> Result<(), ShapeError> {
+        const NONE: &Bytes = &Bytes::new();
+        if let Some((rule, ())) = totals.iter().nth(TOTALS) {
+            return Err(ShapeError::Rule { rule, flaw: "there are more than 64 totals" });
+        }
+        for invariant in &self.sums {
+            let rule = invariant.name();
+            let unknown = invariant.totals().iter().any(|total| !totals.contains_key(total));
+            let flaw = invariant.flaw();
+            let flaw = flaw.or_else(|| unknown.then_some("there is no total of a name it gives"));
+            if let Some(flaw) = flaw {
+                return Err(ShapeError::Rule { rule, flaw });
+            }
+            if invariants.insert(rule, NONE).is_some() {
+                return Err(twice(rule));
+            }
+        }
+        match self.all().map(|rules| rules.judge.marks().len()).sum::<usize>() + self.sums.len() {
+            0..=RULES => Ok(()),
+            _ => Err(ShapeError::Rule { rule: "all", flaw: "there are more than 1,024 rules" }),
+        }
+    }
+}
+
+const fn twice(rule: &'static str) -> ShapeError {
+    ShapeError::Rule { rule, flaw: "there is another one of that name" }
+}
+
+/// Holds totals against an invariant of theirs. It is code of the caller's.
+pub(crate) fn judge_sum(
+    invariant: &SumInvariant,
+    value: impl Fn(&'static str) -> i128,
+) -> Result<JudgedSum, Unjudged> {
+    let values: Vec<i128> = invariant.totals().iter().map(|name| value(name)).collect();
+    let judged = catch_unwind(AssertUnwindSafe(|| invariant.judge(&values)));
+    match judged.map_err(|_| Unjudged::Panicked(invariant.name()))? {
+        Ok(()) => Ok(JudgedSum::Holds),
+        Err(violation) => {
+            Ok(JudgedSum::Broken(broken(invariant.name(), invariant.how().0, &violation)))
+        }
+    }
+}
+
+/// A violation as it is remembered.
+pub(super) fn broken(name: &'static str, severity: Severity, violation: &Violation) -> Broken {
+    let reason = cut(violation.reason(), REASON_BYTES);
+    Broken {
+        invariant: Bytes::copy_from_slice(name.as_bytes()),
+        severity: severity as u8,
+        reason: Bytes::copy_from_slice(reason.as_bytes()),
     }
 }
 
@@ -152,7 +280,7 @@ pub(crate) fn mismatch(rules: &[Ruled], identity: &KeyspaceIdentity) -> Option<M
 impl fmt::Debug for RuleBook {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_map()
-            .entries(self.all().map(|Ruled { identity, judge }| {
+            .entries(self.all().map(|Ruled { identity, judge, .. }| {
                 (&identity.name, (judge.fields(), judge.invariants()))
             }))
             .finish()

@@ -47,8 +47,11 @@ pub struct Guard<V> {
     field: &'static str,
     state: State<V>,
     /// What each state may become; `None` for no record.
-    table: BTreeMap<Option<&'static str>, BTreeSet<Option<&'static str>>>,
+    table: Table,
+    version: u32,
 }
+
+type Table = BTreeMap<Option<&'static str>, BTreeSet<Option<&'static str>>>;
 
 type State<V> = Arc<dyn Fn(&V) -> &'static str + Send + Sync>;
 
@@ -58,7 +61,7 @@ impl<V> Guard<V> {
         field: &'static str,
         state: impl Fn(&V) -> &'static str + Send + Sync + 'static,
     ) -> Self {
-        Self { field, state: Arc::new(state), table: BTreeMap::new() }
+        Self { field, state: Arc::new(state), table: BTreeMap::new(), version: 1 }
     }
 
     /// Records may be created in these states.
@@ -79,6 +82,14 @@ impl<V> Guard<V> {
         states.iter().fold(self, |this, state| this.allow(Some(state), [None]))
     }
 
+    /// The version of the code that says what state the field is in, 1 unless it is said here. It is recorded with the table, so that
+    /// the log tells which guard an entry was judged by.
+    #[must_use]
+    pub const fn version(mut self, version: u32) -> Self {
+        self.version = version;
+        self
+    }
+
     fn allow(
         mut self,
         from: Option<&'static str>,
@@ -90,6 +101,14 @@ impl<V> Guard<V> {
 
     pub(super) const fn field(&self) -> &'static str {
         self.field
+    }
+
+    pub(super) const fn table(&self) -> &Table {
+        &self.table
+    }
+
+    pub(super) const fn declared_version(&self) -> u32 {
+        self.version
     }
 
     /// What is wrong with the declaration.

@@ -71,6 +71,7 @@ pub struct Invariant<K, V> {
     holds: Holds<K, V>,
     severity: Severity,
     enforcement: Enforcement,
+    version: u32,
 }
 
 type Holds<K, V> = Arc<dyn Fn(&K, &V) -> Result<(), Violation> + Send + Sync>;
@@ -83,7 +84,7 @@ impl<K, V> Invariant<K, V> {
         holds: impl Fn(&K, &V) -> Result<(), Violation> + Send + Sync + 'static,
     ) -> Self {
         let (severity, enforcement) = (Severity::default(), Enforcement::default());
-        Self { name, holds: Arc::new(holds), severity, enforcement }
+        Self { name, holds: Arc::new(holds), severity, enforcement, version: 1 }
     }
 
     /// How bad it is when it does not hold.
@@ -98,6 +99,18 @@ impl<K, V> Invariant<K, V> {
     pub const fn enforcement(mut self, enforcement: Enforcement) -> Self {
         self.enforcement = enforcement;
         self
+    }
+
+    /// The version of its code, 1 unless it is said here. Another one than the database was last written under makes the next opening
+    /// hold all records against it.
+    #[must_use]
+    pub const fn version(mut self, version: u32) -> Self {
+        self.version = version;
+        self
+    }
+
+    pub(super) const fn declared_version(&self) -> u32 {
+        self.version
     }
 
     pub(super) const fn name(&self) -> &'static str {

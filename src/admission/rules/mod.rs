@@ -1,17 +1,27 @@
-//! What must hold of records, as the program declares it: which states a field may go through, and what is true of each
-//! record. Judged on the net change of each record a request writes, at the time it is admitted.
+//! What must hold of records, as the program declares it: which states a field may go through, what is true of each
+//! record, and of sums over all of them. Judged on the net change of each record a request writes, at the time it is admitted.
 
 mod book;
 mod guard;
 mod invariant;
+mod marks;
 mod of;
+mod sum_invariant;
+mod total;
 
 #[cfg(test)]
 pub(crate) use book::Judge;
-pub(crate) use book::{Judged, Monitored, RuleBook, Ruled, Unjudged, mismatch};
+pub(crate) use book::{
+    Judged, JudgedSum, Monitored, RuleBook, Ruled, Unjudged, judge_sum, mismatch,
+};
 pub use guard::Guard;
 pub use invariant::{Enforcement, Invariant, Severity, Violation};
+#[cfg(test)]
+pub(crate) use marks::Marked;
 pub use of::Rules;
+pub use sum_invariant::SumInvariant;
+pub(crate) use total::Sums;
+pub use total::Total;
 
 /// Longest name of a rule or a field, in bytes.
 const NAME_BYTES: usize = 64;
@@ -21,3 +31,7 @@ const STATE_BYTES: usize = 32;
 const STATES: usize = 32;
 /// Longest reason of a violation that is kept, in bytes.
 const REASON_BYTES: usize = 512;
+/// Most totals of an engine.
+const TOTALS: usize = 64;
+/// Most rules of an engine.
+const RULES: usize = 1024;

@@ -1,12 +1,12 @@
 //! The rules of one keyspace, and how they are judged on a record of it.
 
 use super::{
-    Enforcement, Guard, Invariant, REASON_BYTES,
-    book::{Judge, Judged, Monitored, Unjudged},
-    guard::cut,
+    Enforcement, Guard, Invariant, Sums, Total,
+    book::{Judge, Judged, Monitored, Unjudged, broken},
+    marks::{Marked, of_guard, of_invariant, of_total},
 };
 use crate::{
-    base::{Broken, Bytes, KeyspaceIdentity, Row},
+    base::{KeyspaceIdentity, Row},
     codec::{Key, Keyspace, decode_key},
 };
 use std::{
@@ -39,13 +39,15 @@ pub struct Rules<K, V> {
     keyspace: Keyspace<K, V>,
     guards: Vec<Guard<V>>,
     invariants: Vec<Invariant<K, V>>,
+    totals: Vec<Total<K, V>>,
 }
 
 impl<K: Key, V> Rules<K, V> {
     /// No rules yet, of this keyspace.
     #[must_use]
     pub fn of(keyspace: &Keyspace<K, V>) -> Self {
-        Self { keyspace: *keyspace, guards: Vec::new(), invariants: Vec::new() }
+        let (guards, invariants, totals) = (Vec::new(), Vec::new(), Vec::new());
+        Self { keyspace: *keyspace, guards, invariants, totals }
     }
 
     /// Adds a guard; two of one keyspace must be of different fields.
@@ -59,6 +61,13 @@ impl<K: Key, V> Rules<K, V> {
     #[must_use]
     pub fn invariant(mut self, invariant: Invariant<K, V>) -> Self {
         self.invariants.push(invariant);
+        self
+    }
+
+    /// Adds a total; its name must be its own among all totals that the engine has.
+    #[must_use]
+    pub fn total(mut self, total: Total<K, V>) -> Self {
+        self.totals.push(total);
         self
     }
 
@@ -102,12 +111,26 @@ impl<K: Key, V> Judge for Rules<K, V> {
         self.invariants.iter().map(how).collect()
     }
 
+    fn totals(&self) -> Vec<&'static str> {
+        self.totals.iter().map(Total::name).collect()
+    }
+
+    fn marks(&self) -> Vec<Marked> {
+        let identity = self.identity();
+        let guards = self.guards.iter().map(|guard| of_guard(&identity, guard));
+        let invariants = self.invariants.iter().map(|rule| of_invariant(&identity, rule));
+        let totals = self.totals.iter().map(|total| of_total(&identity, total));
+        guards.chain(invariants).chain(totals).collect()
+    }
+
     fn flaw(&self) -> Option<(&'static str, &'static str)> {
         let guards = self.guards.iter().filter_map(|guard| Some((guard.field(), guard.flaw()?)));
         let invariants = self.invariants.iter();
         let invariants =
             invariants.filter_map(|invariant| Some((invariant.name(), invariant.flaw()?)));
-        guards.chain(invariants).next()
+        let totals = self.totals.iter();
+        let totals = totals.filter_map(|total| Some((total.name(), total.flaw()?)));
+        guards.chain(invariants).chain(totals).next()
     }
 
     fn judge(
@@ -146,19 +169,36 @@ impl<K: Key, V> Judge for Rules<K, V> {
                 (_, Ok(Ok(()))) => {}
                 (Enforcement::Enforce, Err(unjudged)) => return Err(unjudged),
                 (Enforcement::Enforce, Ok(Err(violation))) => {
-                    let reason = cut(violation.reason(), REASON_BYTES);
-                    return Ok(Judged::Broken(Broken {
-                        invariant: Bytes::copy_from_slice(name.as_bytes()),
-                        severity: severity as u8,
-                        reason: Bytes::copy_from_slice(reason.as_bytes()),
-                    }));
+                    return Ok(Judged::Broken(broken(name, severity, &violation)));
                 }
                 (Enforcement::Monitor, _) => {
-                    monitored.push(Monitored { invariant: name, key: key.into() });
+                    monitored.push(Monitored { invariant: name, key: Some(key.into()) });
                 }
             }
         }
         Ok(Judged::Holds)
+    }
+
+    fn sum(
+        &self,
+        key: &[u8],
+        old: Option<&Row>,
+        new: Option<&Row>,
+        sums: &mut Sums,
+    ) -> Result<(), Unjudged> {
+        let (key, old, new) = (self.key(key)?, self.decode(old)?, self.decode(new)?);
+        for total in &self.totals {
+            let name = total.name();
+            let amount = |value: &Option<V>| {
+                let amount = |value: &V| Self::run(name, || total.amount(&key, value));
+                value.as_ref().map_or(Ok(0), amount)
+            };
+            let (old, new) = (amount(&old)?, amount(&new)?);
+            let sum = sums.of(name);
+            sum.sub(old);
+            sum.add(new);
+        }
+        Ok(())
     }
 
     fn audit(&self, key: &[u8], row: &Row, broken: &mut Vec<Monitored>) -> Result<(), Unjudged> {
@@ -167,7 +207,7 @@ impl<K: Key, V> Judge for Rules<K, V> {
         for invariant in &self.invariants {
             let name = invariant.name();
             if Self::run(name, || invariant.judge(&typed, &value))?.is_err() {
-                broken.push(Monitored { invariant: name, key: key.into() });
+                broken.push(Monitored { invariant: name, key: Some(key.into()) });
             }
         }
         Ok(())
@@ -180,6 +220,7 @@ impl<K: Key, V> fmt::Debug for Rules<K, V> {
             .field("keyspace", &self.keyspace.name())
             .field("guards", &self.guards)
             .field("invariants", &self.invariants)
+            .field("totals", &self.totals)
             .finish()
     }
 }

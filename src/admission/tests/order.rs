@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::{
-    admission::rules::{Enforcement, Judge, Judged, Severity},
+    admission::rules::{
+        Enforcement, Judge, Judged, Marked, Severity, SumInvariant, Sums, Violation,
+    },
     base::{self, Era, Transition},
 };
 use std::sync::LazyLock;
@@ -14,6 +16,10 @@ struct Told;
 static RULES: LazyLock<RuleBook> = LazyLock::new(|| {
     let mut rules = RuleBook::new();
     rules.add(Arc::new(Told));
+    rules.add_sum(SumInvariant::new("even", ["first"], |[first]| match first % 2 {
+        0 => Ok(()),
+        _ => Err(Violation::new("odd")),
+    }));
     rules
 });
 
@@ -28,6 +34,29 @@ impl Judge for Told {
 
     fn invariants(&self) -> Vec<(&'static str, Severity, Enforcement)> {
         vec![("told", Severity::Error, Enforcement::Enforce)]
+    }
+
+    fn totals(&self) -> Vec<&'static str> {
+        vec!["first", "second"]
+    }
+
+    fn marks(&self) -> Vec<Marked> {
+        Vec::new()
+    }
+
+    fn sum(
+        &self,
+        _: &[u8],
+        _: Option<&Row>,
+        new: Option<&Row>,
+        sums: &mut Sums,
+    ) -> Result<(), Unjudged> {
+        match new.map(|row| row.value.as_ref()) {
+            Some(b"too much") => sums.of("second").add(i128::MAX),
+            Some(b"odd") => sums.of("first").add(1),
+            _ => {}
+        }
+        Ok(())
     }
 
     fn flaw(&self) -> Option<(&'static str, &'static str)> {
@@ -85,15 +114,17 @@ enum Check {
     OutOfBounds,
     Illegal,
     Broken,
+    Overflow,
+    BrokenSum,
 }
 
 use Check::{
-    AlreadyDecided, Broken, Fenced, FutureVersion, Illegal, KeyAhead, KeyExpired, KeyReused,
-    KeyUntimed, Keyspace, Late, NotAbsent, NotPresent, NotWritable, OutOfBounds, ReadOnly,
-    Remembered, StaleRead, StaleVersion, WindowFull,
+    AlreadyDecided, Broken, BrokenSum, Fenced, FutureVersion, Illegal, KeyAhead, KeyExpired,
+    KeyReused, KeyUntimed, Keyspace, Late, NotAbsent, NotPresent, NotWritable, OutOfBounds,
+    Overflow, ReadOnly, Remembered, StaleRead, StaleVersion, WindowFull,
 };
 
-const ORDER: [Check; 20] = [
+const ORDER: [Check; 22] = [
     Remembered,
     KeyReused,
     AlreadyDecided,
@@ -114,6 +145,8 @@ const ORDER: [Check; 20] = [
     OutOfBounds,
     Illegal,
     Broken,
+    Overflow,
+    BrokenSum,
 ];
 
 /// Checks of which a request can fail one only: what is remembered under a key is one thing, and so is when it was made.
@@ -138,7 +171,10 @@ struct Case {
 
 impl Case {
     fn failing(checks: &[Check]) -> Self {
-        let (state, request) = (State::sample(), request(Some("key")));
+        let (mut state, request) = (State::sample(), request(Some("key")));
+        let totals = [("first", 0), ("second", 1)];
+        let totals = totals.map(|(name, value)| (Bytes::from_static(name.as_bytes()), value));
+        state.control.rules.totals = Arc::new(totals.into());
         let mut case =
             Self { policy: state.at().policy, state, request, writable: true, late: false };
         for check in checks {
@@ -207,6 +243,8 @@ impl Case {
             OutOfBounds => request.add("sum", 2, 0, 1),
             Illegal => request.put("guarded", b"illegal"),
             Broken => request.put("bound", b"broken"),
+            Overflow => request.put("summed", b"too much"),
+            BrokenSum => request.put("also summed", b"odd"),
         };
     }
 
@@ -281,6 +319,8 @@ fn rejected(rejection: &StoredRejection) -> Check {
         StoredRejection::Procedure(_) => panic!("it was not rejected by its maker"),
         StoredRejection::Illegal { .. } => Illegal,
         StoredRejection::Broken { .. } => Broken,
+        StoredRejection::TotalOverflow { .. } => Overflow,
+        StoredRejection::BrokenSum(_) => BrokenSum,
     }
 }
 
@@ -306,7 +346,7 @@ fn of_two_failing_checks_the_earlier_one_answers() {
             pairs += 1;
         }
     }
-    assert_eq!(pairs, 20 * 19 / 2 - 6 - 3);
+    assert_eq!(pairs, 22 * 21 / 2 - 6 - 3);
 }
 
 #[test]

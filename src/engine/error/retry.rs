@@ -55,6 +55,7 @@ impl Error {
             | Self::Forked { .. }
             | Self::NotADatabase { .. }
             | Self::ClockJump { .. }
+            | Self::RuleBroken { .. }
             | Self::UnsupportedFormat { .. }
             | Self::Corruption { .. }
             | Self::Io { .. }

@@ -1,13 +1,15 @@
 //! The mode of the database, and what is remembered for how long:
 //! ```text
-//! | mode | forgotten seq u64 | forgotten time u64 | generations u16 | generation ... | eras u16 | era ... |
+//! | mode | forgotten seq u64 | forgotten time u64 | generations u16 | generation ... | eras u16 | era ... | rules |
 //!
 //! mode        | 0 |   or   | 1 | reason length u16 | reason |
 //! generation  | number u32 | rows u64 | bytes u64 | full u128 | stubs u128 | first time u64 | last seq u64 | last time u64 |
 //! era         | number u32 | last generation u32 | rows u64 | digest u128 | first time u64 | last seq u64 | last time u64 |
 //! ```
-//! The state digest covers only what steps of entries change: mode, what is forgotten, the closed generations, the eras.
+//! `rules` is the last, and said in `rules.rs`. The state digest covers only what steps of entries change: mode, what is forgotten, the closed generations, the eras;
+//! rules and totals have rows of their own in it.
 
+use super::{decode_rules, encode_rules};
 use crate::{
     base::{Control, Era, Generation, LogTime, Mode, SeqNo},
     format::bytes::{Reader, put_bytes16, put_u8, put_u16, put_u32, put_u64, put_u128},
@@ -37,6 +39,7 @@ pub(crate) fn encode_control(control: &Control, out: &mut Vec<u8>) {
         put_u64(out, era.last.get());
         put_u64(out, era.last_time.get());
     }
+    encode_rules(&control.rules, out);
 }
 
 /// Appends what the state digest covers, which changes by steps only.
@@ -74,6 +77,7 @@ pub(crate) fn decode_control(body: &[u8]) -> Option<Control> {
         forgotten_time: LogTime::new(reader.u64()?),
         generations: list(&mut reader, decode_generation)?,
         eras: list(&mut reader, decode_era)?,
+        rules: decode_rules(&mut reader)?,
     };
     reader.end()?;
     (!control.generations.is_empty()).then_some(control)

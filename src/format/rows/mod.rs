@@ -12,6 +12,7 @@ mod control;
 mod meta;
 mod outcome;
 mod record;
+mod rules;
 mod window;
 
 pub(crate) use control::{
@@ -20,6 +21,10 @@ pub(crate) use control::{
 pub(crate) use meta::{Meta, StateDigest, decode_meta, decode_other_format, encode_meta};
 pub(crate) use outcome::{decode_outcome, encode_outcome};
 pub(crate) use record::{decode_row, encode_row};
+pub(crate) use rules::{
+    decode_rules, decode_totals, encode_mark, encode_rule_name, encode_rules, encode_total,
+    encode_totals,
+};
 pub(crate) use window::{
     decode_fingerprint, decode_stub, decode_window_row, encode_fingerprint, encode_stub,
     encode_window_row,
@@ -37,6 +42,8 @@ pub(crate) enum RowTag {
     Meta = 4,
     Stub = 5,
     Control = 6,
+    Rule = 7,
+    Total = 8,
 }
 
 #[cfg(test)]

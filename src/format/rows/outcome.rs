@@ -8,6 +8,8 @@
 //! fenced        | 6 |
 //! illegal       | 7 | place | before | field length u8 | field | state | state | count u8 | state ... |   from, to, allowed
 //! broken        | 8 | place | before | name length u8 | name | severity u8 | reason length u16 | reason |
+//! broken sum    | 9 | name length u8 | name | severity u8 | reason length u16 | reason |
+//! overflow      | 10 | name length u8 | name |                          the name of a total
 //!
 //! place         | keyspace length u8 | keyspace | key length u16 | key |
 //! before        | 0 |   or   | 1 | version u64 | time u64 | actor length u8 | actor |
@@ -27,6 +29,8 @@ const PROCEDURE: u8 = 5;
 const FENCED: u8 = 6;
 const ILLEGAL: u8 = 7;
 const BROKEN: u8 = 8;
+const BROKEN_SUM: u8 = 9;
+const OVERFLOW: u8 = 10;
 
 /// Appends an outcome.
 pub(crate) fn encode_outcome(outcome: &StoredOutcome, out: &mut Vec<u8>) {
@@ -68,11 +72,23 @@ fn encode_rejection(rejection: &StoredRejection, out: &mut Vec<u8>) {
         StoredRejection::Broken { keyspace, key, before, broken } => {
             put_place(out, BROKEN, keyspace, key);
             put_before(out, before.as_ref());
-            put_bytes8(out, &broken.invariant);
-            put_u8(out, broken.severity);
-            put_bytes16(out, &broken.reason);
+            put_broken(out, broken);
+        }
+        StoredRejection::BrokenSum(broken) => {
+            put_u8(out, BROKEN_SUM);
+            put_broken(out, broken);
+        }
+        StoredRejection::TotalOverflow { total } => {
+            put_u8(out, OVERFLOW);
+            put_bytes8(out, total);
         }
     }
+}
+
+fn put_broken(out: &mut Vec<u8>, broken: &Broken) {
+    put_bytes8(out, &broken.invariant);
+    put_u8(out, broken.severity);
+    put_bytes16(out, &broken.reason);
 }
 
 fn put_before(out: &mut Vec<u8>, before: Option<&Standing>) {
@@ -152,13 +168,19 @@ fn decode_rejection(tag: u8, reader: &mut Reader<'_>) -> Option<StoredRejection>
             keyspace: reader.bytes8()?.into(),
             key: reader.bytes16()?.into(),
             before: decode_before(reader)?,
-            broken: Box::new(Broken {
-                invariant: reader.bytes8()?.into(),
-                severity: reader.u8()?,
-                reason: reader.bytes16()?.into(),
-            }),
+            broken: Box::new(decode_broken(reader)?),
         },
+        BROKEN_SUM => StoredRejection::BrokenSum(Box::new(decode_broken(reader)?)),
+        OVERFLOW => StoredRejection::TotalOverflow { total: reader.bytes8()?.into() },
         _ => return None,
+    })
+}
+
+fn decode_broken(reader: &mut Reader<'_>) -> Option<Broken> {
+    Some(Broken {
+        invariant: reader.bytes8()?.into(),
+        severity: reader.u8()?,
+        reason: reader.bytes16()?.into(),
     })
 }
 

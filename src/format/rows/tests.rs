@@ -1,8 +1,10 @@
 use super::*;
 use crate::base::{
-    Bytes, Control, Epoch, Era, Fingerprint, Generation, LogTime, Mode, Row, SeqNo, StoredOutcome,
-    StoredRejection, Version, WindowRow,
+    Broken, Bytes, Control, Epoch, Era, Fingerprint, Generation, LogTime, Mode, Recorded, Row,
+    RuleKind, RuleMark, RuleName, RuleSet, SeqNo, StoredOutcome, StoredRejection, Totals, Version,
+    WindowRow,
 };
+use crate::format::bytes::Reader;
 use proptest::prelude::*;
 
 fn row() -> Row {
@@ -41,6 +43,14 @@ fn outcomes() -> Vec<StoredOutcome> {
         }),
         StoredOutcome::Rejected(StoredRejection::Procedure(Bytes::from_static(b"no"))),
         StoredOutcome::Fenced,
+        StoredOutcome::Rejected(StoredRejection::BrokenSum(Box::new(Broken {
+            invariant: Bytes::from_static(b"even"),
+            severity: 3,
+            reason: Bytes::from_static(b"odd"),
+        }))),
+        StoredOutcome::Rejected(StoredRejection::TotalOverflow {
+            total: Bytes::from_static(b"cash"),
+        }),
     ]
 }
 
@@ -79,6 +89,23 @@ fn control() -> Control {
         eras: vec![era],
         forgotten: SeqNo::new(1),
         forgotten_time: LogTime::new(2),
+        rules: rules(),
+    }
+}
+
+fn rules() -> Recorded {
+    let bytes = Bytes::from_static;
+    let name = |kind, keyspace, name| RuleName { kind, keyspace, name };
+    let mark =
+        |severity, enforcement| RuleMark { version: 1, severity, enforcement, details: [0xcd; 16] };
+    let set = [
+        (name(RuleKind::Guard, bytes(b"a"), bytes(b"b")), mark(0, 0)),
+        (name(RuleKind::Total, bytes(b"a"), bytes(b"c")), mark(0, 0)),
+        (name(RuleKind::SumInvariant, Bytes::new(), bytes(b"d")), mark(3, 2)),
+    ];
+    Recorded {
+        set: set.into_iter().collect::<RuleSet>().into(),
+        totals: Totals::from([(bytes(b"c"), -2)]).into(),
     }
 }
 
@@ -141,6 +168,8 @@ fn outcomes_are_these_bytes() {
         "040573746f636b05006170706c650100000000000000feffffffffffffff0000000000000000ffffffffffffff7f0500000000000000",
         "056e6f",
         "06",
+        "09046576656e0303006f6464",
+        "0a0463617368",
     ];
     for (outcome, expected) in outcomes().iter().zip(expected) {
         assert_eq!(hex(&encoded(encode_outcome, outcome)), expected);
@@ -203,9 +232,14 @@ fn the_control_row_is_these_bytes() {
         number(14),
         number(15)
     );
+    let (mark, details) = ("01000000 00 00", "cd".repeat(16));
+    let rules = format!(
+        "0300 01 0161 0162 {mark}{details} 03 0161 0163 {mark}{details} 04 00 0164 01000000 03 02{details} \
+         0100 0163 feffffffffffffffffffffffffffffff"
+    );
     assert_eq!(
         hex(&encoded(encode_control, &control())),
-        format!("{head}0200{closed}{open}0100{era}").replace(' ', "")
+        format!("{head}0200{closed}{open}0100{era}{rules}").replace(' ', "")
     );
     // What the state digest covers.
     let closed = format!("03000000{}{}", number(9), number(10));
@@ -214,6 +248,24 @@ fn the_control_row_is_these_bytes() {
         hex(&encoded(encode_boundaries, &control())),
         format!("{head}0200{closed}04000000{era}").replace(' ', "")
     );
+}
+
+#[test]
+fn rules_and_totals_have_one_encoding() {
+    let body = encoded(encode_rules, &rules());
+    assert_eq!(decode_rules(&mut Reader::new(&body)), Some(rules()));
+    // One rule and its mark are as long as another of the same names.
+    let (first, second) = (2..2 + 27, 29..29 + 27);
+    let swapped = [&body[..2], &body[second.clone()], &body[first], &body[second.end..]].concat();
+    assert_eq!(decode_rules(&mut Reader::new(&swapped)), None, "out of order");
+    let twice = [&body[..2], &body[second.clone()], &body[second.clone()], &body[second.end..]];
+    assert_eq!(decode_rules(&mut Reader::new(&twice.concat())), None, "twice");
+    let mut unkept = body.clone();
+    *unkept.last_chunk_mut::<17>().unwrap().first_mut().unwrap() = b'd';
+    assert_eq!(decode_rules(&mut Reader::new(&unkept)), None, "a total of another name");
+    let mut unknown = body;
+    unknown[2] = 5;
+    assert_eq!(decode_rules(&mut Reader::new(&unknown)), None, "of no kind");
 }
 
 #[test]
@@ -284,7 +336,7 @@ fn every_flipped_bit_is_noticed() {
 proptest! {
     // What decodes encodes to the same bytes: there is one encoding of a row, so a digest may be taken of either.
     #[test]
-    fn any_bytes_are_refused_or_canonical(bytes in prop::collection::vec(any::<u8>(), 0..200), tag in 0u8..8) {
+    fn any_bytes_are_refused_or_canonical(bytes in prop::collection::vec(any::<u8>(), 0..200), tag in 0u8..12) {
         if let Some(row) = decode_row(&bytes) {
             prop_assert_eq!(&encoded(encode_row, &row), &bytes);
         }

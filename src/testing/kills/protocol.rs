@@ -82,7 +82,12 @@ impl Answer {
             }
             Outcome::Rejected(Rejection::OutOfBounds(over)) => Self::OutOfBounds(over.current),
             Outcome::Rejected(Rejection::Procedure(never)) => match *never {},
-            Outcome::Rejected(Rejection::IllegalTransition(_) | Rejection::Invariant(_)) => {
+            Outcome::Rejected(
+                Rejection::IllegalTransition(_)
+                | Rejection::Invariant(_)
+                | Rejection::SumInvariant(_)
+                | Rejection::TotalOverflow { .. },
+            ) => {
                 unreachable!("the campaign has no rules")
             }
         }

@@ -312,7 +312,12 @@ fn update(engine: &Engine, order: &Order) -> Result<Outcome<Vec<u8>>, Error> {
         Outcome::Rejected(Rejection::OutOfBounds(over)) => {
             Outcome::Rejected(Rejection::OutOfBounds(over))
         }
-        Outcome::Rejected(Rejection::IllegalTransition(_) | Rejection::Invariant(_)) => {
+        Outcome::Rejected(
+            Rejection::IllegalTransition(_)
+            | Rejection::Invariant(_)
+            | Rejection::SumInvariant(_)
+            | Rejection::TotalOverflow { .. },
+        ) => {
             unreachable!("the simulation has no rules")
         }
     })

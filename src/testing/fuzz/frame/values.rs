@@ -5,8 +5,9 @@ use crate::{
     base::{
         Action, Broken, Bytes, Control, Entry, Epoch, Era, Expect, Fingerprint, Generation,
         IdempotencyKey, KeyspaceDefinition, KeyspaceId, KeyspaceIdentity, KeyspaceRef, LogTime,
-        Mode, Operation, ProcedureCall, Read, Row, SeqNo, Standing, Step, StoredOutcome,
-        StoredRejection, Transition, Version, WindowRow,
+        Mode, Operation, ProcedureCall, Read, Recorded, Row, RuleKind, RuleMark, RuleName, RuleSet,
+        SeqNo, Standing, Step, StoredOutcome, StoredRejection, Totals, Transition, Version,
+        WindowRow,
     },
     format::{
         BLOCK, VERSION,
@@ -203,6 +204,11 @@ pub(in super::super) fn any_entry(input: &mut Input<'_>) -> Entry {
         operations: list(input, any_operation),
         reads: list(input, any_read),
         call: if input.u8() < 0xE0 { None } else { Some(any_call(input).into()) },
+        totals: if input.u8() < 0xE0 {
+            Vec::new()
+        } else {
+            any_totals(input).into_iter().collect()
+        },
         actor: any_bytes(input),
         correlation: any_bytes(input),
         outcome: any_outcome(input),
@@ -220,12 +226,43 @@ fn any_call(input: &mut Input<'_>) -> ProcedureCall {
 }
 
 fn any_step(input: &mut Input<'_>) -> Step {
-    match input.below(4) {
+    match input.below(5) {
         0 => Step::Mode(any_mode(input)),
         1 => Step::Close,
         2 => Step::Demote { era: u32::from(input.u8() % 4) },
+        3 => Step::Rules(any_rules(input)),
         _ => Step::Forget,
     }
+}
+
+/// With a total for each rule that is one, mostly.
+fn any_rules(input: &mut Input<'_>) -> Recorded {
+    let kinds = [RuleKind::Guard, RuleKind::Invariant, RuleKind::Total, RuleKind::SumInvariant];
+    let mut totals = Totals::new();
+    let mut set = RuleSet::new();
+    for _ in 0..input.below(ITEMS + 1) {
+        let kind = kinds[input.below(kinds.len())];
+        let (keyspace, name) = (any_bytes(input), any_bytes(input));
+        if kind == RuleKind::Total && totals.insert(name.clone(), any_i128(input)).is_some() {
+            continue;
+        }
+        let mark = RuleMark {
+            version: input.u32(),
+            severity: input.u8(),
+            enforcement: input.u8(),
+            details: input.array(),
+        };
+        set.insert(RuleName { kind, keyspace, name }, mark);
+    }
+    Recorded { set: set.into(), totals: totals.into() }
+}
+
+fn any_totals(input: &mut Input<'_>) -> Totals {
+    (0..input.below(ITEMS + 1)).map(|_| (any_bytes(input), any_i128(input))).collect()
+}
+
+fn any_i128(input: &mut Input<'_>) -> i128 {
+    input.u128() as i128
 }
 
 fn any_mode(input: &mut Input<'_>) -> Mode {
@@ -246,6 +283,7 @@ pub(in super::super) fn any_control(input: &mut Input<'_>) -> Control {
         eras: list(input, any_era),
         forgotten: SeqNo::new(input.number()),
         forgotten_time: LogTime::new(input.number()),
+        rules: any_rules(input),
     }
 }
 
@@ -310,7 +348,7 @@ fn any_read(input: &mut Input<'_>) -> Read {
 }
 
 fn any_outcome(input: &mut Input<'_>) -> StoredOutcome {
-    let (tag, keyspace, key) = (input.below(8), any_bytes(input), any_bytes(input));
+    let (tag, keyspace, key) = (input.below(10), any_bytes(input), any_bytes(input));
     StoredOutcome::Rejected(match tag {
         0 => return StoredOutcome::Committed(key),
         5 => return StoredOutcome::Fenced,
@@ -336,13 +374,17 @@ fn any_outcome(input: &mut Input<'_>) -> StoredOutcome {
             let (before, transition) = (any_standing(input), any_transition(input).into());
             StoredRejection::Illegal { keyspace, key, before, transition }
         }
-        _ => {
-            let (before, invariant) = (any_standing(input), any_bytes(input));
-            let (severity, reason) = (input.u8(), any_bytes(input));
-            let broken = Broken { invariant, severity, reason }.into();
+        7 => {
+            let (before, broken) = (any_standing(input), any_broken(input).into());
             StoredRejection::Broken { keyspace, key, before, broken }
         }
+        8 => StoredRejection::BrokenSum(any_broken(input).into()),
+        _ => StoredRejection::TotalOverflow { total: key },
     })
+}
+
+fn any_broken(input: &mut Input<'_>) -> Broken {
+    Broken { invariant: any_bytes(input), severity: input.u8(), reason: any_bytes(input) }
 }
 
 fn any_standing(input: &mut Input<'_>) -> Option<Standing> {
