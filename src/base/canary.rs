@@ -152,6 +152,12 @@ mod bugs {
         LateCarriedOut,
         /// A key as old as what is forgotten is taken for a new one.
         ExpiredAccepted,
+        /// Replay does not set the totals that an entry changes.
+        TotalsNotReplayed,
+        /// An engine whose rules are others does not record them.
+        RulesNotRecorded,
+        /// What records break of new rules does not keep an engine from writing.
+        RulesNotAudited,
     }
 
     /// Plants one bug, for the whole process, or none.

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     admission::rules::Enforcement,
-    base::{Recorded, RuleKind, RuleMark, RuleName, RuleSet, Totals},
+    base::{Recorded, RuleKind, RuleMark, RuleName, RuleSet, Totals, canary::canary},
     format::rows::encode_rules,
 };
 use serde::{Deserialize, Serialize};
@@ -107,42 +107,46 @@ impl Engine {
         if core.options.read_only || set == *recorded.set {
             return Ok(());
         }
-        let changed: RuleSet = set
-            .iter()
-            .filter(|(rule, mark)| recorded.set.get(rule) != Some(mark))
-            .map(|(rule, mark)| (rule.clone(), *mark))
-            .collect();
-        let scope = scope(&changed, &recorded.set);
-        let mut found = Finding { totals: Totals::clone(&recorded.totals), ..Finding::default() };
+        let changed = changed(&set, &recorded.set);
+        let mut found = self.look_at(&scope(&changed, &recorded.set), &recorded.totals)?;
+        found.totals.retain(|name, _| set.keys().any(|rule| is_total(rule, name)));
+        let refused = found.refused(then).filter(|_| !canary!(RulesNotAudited));
+        if let (OnBrokenRule::Refuse, Some(what)) = (then, &refused) {
+            return Err(Error::RuleBroken { what: what.to_string() });
+        }
+        let rules = Recorded { set: Arc::new(set), totals: Arc::new(found.totals) };
+        let (changed, audit) = (changed.len(), found.audit);
+        let bytes = encoded(&rules).len();
+        core.register(Registration { rules, bytes, changed, audit, refused });
+        Ok(())
+    }
+
+    /// Holds what is there against what is in scope, beside the totals that are kept.
+    fn look_at(&self, scope: &Scope, kept: &Totals) -> Result<Finding, Error> {
+        let mut found = Finding { totals: kept.clone(), ..Finding::default() };
         if !scope.is_empty() {
-            match self.audit_within(&scope) {
+            match self.audit_within(scope) {
                 Ok((report, obstacles)) => found.of_audit(report, obstacles),
                 // Nothing of the keyspace can be judged or counted.
                 Err(error @ Error::KeyspaceMismatch { .. }) => found.grave.push(error.to_string()),
                 Err(error) => return Err(error),
             }
         }
-        found.totals.retain(|name, _| set.keys().any(|rule| is_total(rule, name)));
-        let refused = found.refused(then);
-        if let (OnBrokenRule::Refuse, Some(what)) = (then, &refused) {
-            return Err(Error::RuleBroken { what: what.to_string() });
-        }
-        let rules = Recorded { set: Arc::new(set), totals: Arc::new(found.totals) };
-        let mut encoded = Vec::new();
-        encode_rules(&rules, &mut encoded);
-        let (bytes, changed, audit) = (encoded.len(), changed.len(), found.audit);
-        let mut sequencer = core.sequencer.lock();
-        if refused.is_none() {
-            sequencer.unrecorded = true;
-            sequencer.durable_totals = rules.totals.clone();
-        }
-        let registration = Registration { rules, bytes, changed, audit, refused };
-        core.registration.set(registration).expect("an engine takes its rules once");
-        Ok(())
+        Ok(found)
     }
 }
 
 impl Core {
+    /// From now on the next entry is to record the rules, unless they are why there is none.
+    fn register(&self, registration: Registration) {
+        let mut sequencer = self.sequencer.lock();
+        if registration.refused.is_none() {
+            sequencer.unrecorded = !canary!(RulesNotRecorded);
+            sequencer.durable_totals = registration.rules.totals.clone();
+        }
+        self.registration.set(registration).expect("an engine takes its rules once");
+    }
+
     /// The rules that the next entry is to record.
     pub(super) fn unrecorded(&self, sequencer: &Sequencer) -> Option<&Recorded> {
         if !sequencer.unrecorded {
@@ -153,8 +157,8 @@ impl Core {
 
     /// More than what any entry says of rules and totals takes up in the log.
     pub(super) fn rules_bytes(&self, sequencer: &Sequencer) -> usize {
-        let registration = self.registration.get().filter(|_| sequencer.unrecorded);
-        registration.map_or(0, |registration| registration.bytes) + self.rules.totals_bytes()
+        let unrecorded = if sequencer.unrecorded { self.registration.get() } else { None };
+        unrecorded.map_or(0, |registration| registration.bytes) + self.rules.totals_bytes()
     }
 
     /// Refuses a write to an engine that only reads, or whose rules the records break that are there.
@@ -170,6 +174,12 @@ impl Core {
 
 fn is_total(rule: &RuleName, name: &[u8]) -> bool {
     rule.kind == RuleKind::Total && rule.name[..] == *name
+}
+
+/// Rules that are not recorded, or not like this.
+fn changed(set: &RuleSet, recorded: &RuleSet) -> RuleSet {
+    let others = set.iter().filter(|(rule, mark)| recorded.get(rule) != Some(mark));
+    others.map(|(rule, mark)| (rule.clone(), *mark)).collect()
 }
 
 /// What is to be judged and counted: what is new, or of another version, declaration or enforcement.
@@ -262,7 +272,11 @@ fn records(number: u64) -> String {
 
 /// Over the rules alone: totals change with every entry.
 fn digest(set: Arc<RuleSet>) -> String {
+    blake3::hash(&encoded(&Recorded { set, totals: Arc::default() })).to_hex().to_string()
+}
+
+fn encoded(rules: &Recorded) -> Vec<u8> {
     let mut encoded = Vec::new();
-    encode_rules(&Recorded { set, totals: Arc::default() }, &mut encoded);
-    blake3::hash(&encoded).to_hex().to_string()
+    encode_rules(rules, &mut encoded);
+    encoded
 }

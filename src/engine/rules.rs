@@ -101,7 +101,7 @@ impl Tally {
 pub(super) type Tallies = BTreeMap<&'static str, Tally>;
 
 impl Engine {
-    /// The invariants this engine has, and how often those broke since the opening that are only
+    /// The invariants of records this engine has (those of totals are in [`totals`](Self::totals)), and how often those broke since the opening that are only
     /// [monitored](Enforcement::Monitor), by requests that were carried out, durable or not. Does no I/O.
     ///
     /// ```

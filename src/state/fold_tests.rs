@@ -1,8 +1,9 @@
 use super::*;
 use crate::{
     base::{
-        Action, Bytes, Expect, Fingerprint, IdempotencyKey, KeyspaceIdentity, KeyspaceRef,
-        Operation, StoredOutcome, StoredRejection, Version,
+        self, Action, Bytes, Expect, Fingerprint, IdempotencyKey, KeyspaceIdentity, KeyspaceRef,
+        Operation, Recorded, RuleKind, RuleMark, RuleName, RuleSet, StoredOutcome, StoredRejection,
+        Totals, Version,
     },
     format::{bytes::Reader, entry},
     state::draft::Draft,
@@ -296,4 +297,90 @@ proptest! {
             prop_assert_eq!(remembered, Some(Some(Remembered::Row(Arc::new(row.clone())))));
         }
     }
+}
+
+fn rules(totals: &[(&'static str, i128)]) -> Recorded {
+    let name = |name: &'static str| Bytes::from_static(name.as_bytes());
+    let mark = RuleMark { version: 1, severity: 0, enforcement: 0, details: [7; 16] };
+    let rule = |kind, rule| (RuleName { kind, keyspace: name("k"), name: name(rule) }, mark);
+    let kept = totals.iter().map(|(total, _)| rule(RuleKind::Total, total));
+    let set: RuleSet = kept.chain([rule(RuleKind::Guard, "guard")]).collect();
+    let totals: Totals = totals.iter().map(|(total, value)| (name(total), *value)).collect();
+    Recorded { set: set.into(), totals: totals.into() }
+}
+
+/// An entry that does nothing but this.
+fn about_rules(seq: u64, rules: Option<Recorded>, totals: &[(&'static str, i128)]) -> Entry {
+    let totals = totals.iter().map(|(name, value)| (Bytes::from_static(name.as_bytes()), *value));
+    Entry {
+        steps: rules.map(base::Step::Rules).into_iter().collect(),
+        totals: totals.collect(),
+        ..Pair::new().entry(SeqNo::new(seq), None, false, &[], 1)
+    }
+}
+
+#[test]
+fn rules_and_totals_are_rows_of_the_digest() {
+    let mut pair = Pair::new();
+    let mut hasher = RowHasher::new(UUID);
+    let mut due = |totals: &[(&'static str, i128)]| {
+        let control = Control { rules: rules(totals), ..Control::default() };
+        let rows = control.rules.set.len() + totals.len();
+        (StateDigest(hasher.control(&control)), rows)
+    };
+    pair.apply(&about_rules(1, Some(rules(&[("a", 5), ("b", -1)])), &[]));
+    assert_eq!((pair.fold.digest, 5), due(&[("a", 5), ("b", -1)]));
+    pair.apply(&about_rules(2, None, &[("b", i128::MIN)]));
+    assert_eq!((pair.fold.digest, 5), due(&[("a", 5), ("b", i128::MIN)]));
+    // A step first, then what the entry itself does.
+    pair.apply(&about_rules(3, Some(rules(&[("a", 6), ("c", 0)])), &[("a", 7)]));
+    assert_eq!((pair.fold.digest, 5), due(&[("a", 7), ("c", 0)]));
+    let value = |name: &str| pair.fold.control.rules.totals.get(name.as_bytes()).copied();
+    assert_eq!((value("a"), value("b"), value("c")), (Some(7), None, Some(0)));
+    pair.apply(&about_rules(4, Some(Recorded::default()), &[]));
+    assert_eq!(pair.fold.digest, StateDigest::default());
+    assert!(pair.fold.control.is_as_made());
+}
+
+#[test]
+fn every_rule_and_every_number_changes_the_digest() {
+    let mut hasher = RowHasher::new(UUID);
+    let base = rules(&[("a", 5)]);
+    let mut of = |rules: Recorded| hasher.control(&Control { rules, ..Control::default() });
+    let before = of(base.clone());
+    let mut changed = vec![rules(&[("a", 6)]), rules(&[("b", 5)]), rules(&[("a", 5), ("b", 0)])];
+    let mut marked = |change: fn(&mut RuleMark)| {
+        let mut set = RuleSet::clone(&base.set);
+        change(set.values_mut().next().unwrap());
+        changed.push(Recorded { set: set.into(), ..base.clone() });
+    };
+    marked(|mark| mark.version = 2);
+    marked(|mark| mark.severity = 1);
+    marked(|mark| mark.enforcement = 1);
+    marked(|mark| mark.details[15] = 0);
+    for rules in changed {
+        assert_ne!(of(rules.clone()), before, "{rules:?}");
+    }
+}
+
+#[test]
+fn only_totals_that_are_kept_are_changed_and_by_commits_only() {
+    let mut fold = empty();
+    let kept = || Some(rules(&[("a", 5)]));
+    let mut unkept = rules(&[("a", 5)]);
+    unkept.totals = Arc::default();
+    for entry in [
+        about_rules(1, None, &[("a", 1)]),
+        about_rules(1, kept(), &[("b", 1)]),
+        about_rules(1, Some(unkept), &[]),
+        about_rules(1, Some(Recorded { set: Arc::default(), ..rules(&[("a", 5)]) }), &[]),
+        Entry { outcome: StoredOutcome::Fenced, ..about_rules(1, kept(), &[("a", 1)]) },
+    ] {
+        assert!(!fold.can_take(&entry), "{entry:?}");
+    }
+    let entry = Entry { outcome: StoredOutcome::Fenced, ..about_rules(1, kept(), &[]) };
+    assert!(fold.can_take(&entry));
+    fold.apply(&entry, Vec::new(), Horizon { durable: entry.seq, snapshots: &[] });
+    assert!(fold.can_take(&about_rules(2, None, &[("a", 1)])));
+    assert!(!fold.can_take(&about_rules(2, Some(Recorded::default()), &[("a", 1)])));
 }

@@ -33,9 +33,11 @@ mod read_only;
 mod reads;
 mod resolving;
 mod retention;
+mod rule_sets;
 mod rules;
 #[cfg(steadfast_shuttle)]
 mod schedules;
 mod service;
 mod support;
 mod swarm;
+mod totals;

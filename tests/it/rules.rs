@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use std::panic;
 use steadfast::{
     Abort, Builder, Enforcement, Engine, Error, Expect, Guard, IdempotencyKey, Invariant, Keyspace,
-    Never, Outcome, Procedure, Rejection, Request, Rules, Severity, ShapeError, Transaction,
-    Violation,
+    Never, OnBrokenRule, Outcome, Procedure, Rejection, Request, Rules, Severity, ShapeError,
+    Transaction, Violation,
     testing::{Choice, SimDisk},
 };
 
@@ -293,7 +293,7 @@ fn an_audit_looks_at_every_record_wherever_it_is() {
     committed(&engine, Request::unkeyed().delete(&ACCOUNTS, "0", Expect::Any));
     committed(&engine, Request::unkeyed().put(&ACCOUNTS, "150", &-9, Expect::Any));
     engine.close().unwrap();
-    let engine = builder().open_on(disk).unwrap();
+    let engine = builder().on_broken_rule(OnBrokenRule::Accept).open_on(disk).unwrap();
     let report = engine.audit().unwrap();
     assert_eq!((report.records, report.seq), (199, engine.durable_seq()));
     let solvent = report.invariants.iter().find(|status| status.invariant == "solvent").unwrap();

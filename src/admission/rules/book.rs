@@ -31,9 +31,7 @@ pub(crate) trait Judge: Send + Sync {
     /// The invariants.
     fn invariants(&self) -> Vec<(&'static str, Severity, Enforcement)>;
     /// The totals.
-    fn totals(&self) -> Vec<&'static str> {
-        Vec::new()
-    }
+    fn totals(&self) -> Vec<&'static str>;
     /// What is recorded of each rule.
     fn marks(&self) -> Vec<Marked>;
     /// A rule that is not well declared, and what is wrong with it.
@@ -53,10 +51,7 @@ pub(crate) trait Judge: Send + Sync {
         old: Option<&Row>,
         new: Option<&Row>,
         sums: &mut Sums,
-    ) -> Result<(), Unjudged> {
-        let _ = (key, old, new, sums);
-        Ok(())
-    }
+    ) -> Result<(), Unjudged>;
     /// Notes every invariant that does not hold of a record.
     fn audit(&self, key: &[u8], row: &Row, broken: &mut Vec<Monitored>) -> Result<(), Unjudged>;
 }

@@ -3,7 +3,7 @@ use super::{
     model::{CACHE, Model, UUID, created, opened, row, written},
 };
 use crate::{
-    base::{Control, KeyspaceId},
+    base::{Bytes, Control, KeyspaceId, RuleKind, RuleMark, RuleName, RuleSet, Totals},
     checkpoint::{Changes, Checkpoint, CheckpointError, Verified, verify},
     state::digest::RowHasher,
 };
@@ -265,4 +265,30 @@ fn progress_is_reported_and_grows() {
     let report = |seen: &Verified| reports.push(seen.records);
     verify(&checkpoint.reader().unwrap(), &mut RowHasher::new(UUID), report, |_| {}).unwrap();
     assert_eq!(reports, [4096, 8192]);
+}
+
+#[test]
+fn rules_and_totals_come_back_and_are_part_of_the_digest() {
+    let file = created();
+    let (checkpoint, mut model) = written(&file, 2, 50);
+    let name = Bytes::from_static(b"cash");
+    let rule = RuleName { kind: RuleKind::Total, keyspace: Bytes::new(), name: name.clone() };
+    let mark = RuleMark { version: 1, severity: 0, enforcement: 0, details: [3; 16] };
+    model.control.rules.set = RuleSet::from([(rule, mark)]).into();
+    let mut seen = Vec::new();
+    for value in [5, 6, i128::MIN] {
+        model.control.rules.totals = Totals::from([(name.clone(), value)]).into();
+        model.step(&checkpoint, 10);
+        assert!(model.check(&checkpoint).unwrap());
+        assert_eq!(checkpoint.reader().unwrap().control().rules, model.control.rules);
+        // The rows of the model are its records and outcomes.
+        let due = RowHasher::new(UUID).control(&model.control);
+        let verified = model.verify(&checkpoint).unwrap().digest;
+        assert_eq!(verified.0.wrapping_sub(model.digest().0), due);
+        seen.push(due);
+    }
+    checkpoint.close().unwrap();
+    assert_eq!(opened(&file).reader().unwrap().control().rules, model.control.rules);
+    seen.dedup();
+    assert_eq!(seen.len(), 3);
 }

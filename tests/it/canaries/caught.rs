@@ -2,6 +2,7 @@
 
 use crate::hunts::{
     Found, Hunted, Tally, assert_clean, campaign, faults, forged, hunted, lost_update, model, rot,
+    totals,
 };
 use std::{panic, time::Instant};
 use steadfast::testing::{
@@ -18,8 +19,9 @@ struct Net {
     run: fn() -> Hunted,
 }
 
-const NETS: [Net; 15] = [
+const NETS: [Net; 16] = [
     Net { name: "lost update", run: lost_update::lost_update },
+    Net { name: "totals", run: totals::totals },
     Net { name: "model, closed", run: || model(Start::Closed) },
     Net { name: "model, due", run: || model(Start::Due) },
     Net { name: "random lives", run: random_lives },
@@ -144,6 +146,9 @@ fn promise(bug: Canary) -> (u8, &'static str) {
         C::ModeIgnored => (2, "while it rests, the database takes no writes"),
         C::LateCarriedOut => (2, "after its deadline a request has no effect"),
         C::ExpiredAccepted => (4, "an expired key is never applied"),
+        C::TotalsNotReplayed => (8, "the recovered totals are those that were served"),
+        C::RulesNotRecorded => (0, "totals are those of the rules that are recorded"),
+        C::RulesNotAudited => (0, "a new rule is held against all records"),
     }
 }
 

@@ -4,6 +4,7 @@ pub mod faults;
 pub mod forged;
 pub mod lost_update;
 pub mod rot;
+pub mod totals;
 
 use serde::Serialize;
 use std::{
