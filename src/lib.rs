@@ -24,7 +24,9 @@ pub mod testing;
 pub use admission::{
     Differs,
     keyspaces::Difference,
-    rules::{Enforcement, Guard, Invariant, Rules, Severity, Violation},
+    rules::{
+        CrossInvariant, Enforcement, Guard, Invariant, Look, Rules, Severity, Unread, Violation,
+    },
     shape::ShapeError,
 };
 pub use base::{

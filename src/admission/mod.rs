@@ -11,9 +11,12 @@
 //! 7. `Absent` and `Present`, operation by operation
 //! 8. additions stay within their bounds, operation by operation
 //! 9. the guards of all records that change, then the invariants of records, in the order of keyspaces and keys
+//! 10. the invariants across records, by name and by the key of the record they are about; what these need and is not in memory ends
+//!     the evaluation ([`Cold`])
 //!
 //! From 7 on a refusal is remembered like a commit: asked again later, the request could fare otherwise.
 
+mod across;
 mod evaluation;
 mod judgement;
 pub(crate) mod keyspaces;
@@ -21,6 +24,7 @@ pub(crate) mod rules;
 pub(crate) mod shape;
 mod window;
 
+pub(crate) use across::Cold;
 pub(crate) use window::recall;
 
 use crate::{
@@ -35,7 +39,7 @@ use crate::{
     },
 };
 use evaluation::Evaluation;
-use rules::{Monitored, RuleBook, Unjudged};
+use rules::{Ended, Monitored, RuleBook, Unjudged};
 use std::{convert::Infallible, sync::Arc};
 use window::{check_age, check_window};
 
@@ -51,6 +55,11 @@ pub(crate) trait View: Records<Error = Infallible> {
     fn keyspace(&self, name: &[u8]) -> Option<crate::base::KeyspaceDefinition>;
     /// The number the next keyspace gets.
     fn next_keyspace(&self) -> KeyspaceId;
+    /// The newest row of any record; `None` when it is not in memory.
+    fn at_hand(&self, keyspace: KeyspaceId, key: &[u8]) -> Option<Option<Row>> {
+        let Ok(row) = self.record(keyspace, key);
+        Some(row)
+    }
 }
 
 /// Where in the log the request would go, and whether the engine takes writes.
@@ -95,6 +104,8 @@ pub(crate) enum Decision {
     Conflict(Conflict),
     /// It can't be done, and nothing happened.
     Refused(Refusal),
+    /// Rules need rows that are not in memory: it is to be tried again with them.
+    Cold(Box<Cold>),
 }
 
 /// Proof that an entry was admitted, with the changes it makes to the state it was admitted on.
@@ -222,6 +233,16 @@ pub(crate) fn evaluate<V: View>(request: RequestData, view: &V, at: At<'_>) -> D
         None => match evaluation.play_and_judge() {
             Ok(refused) => refused,
             Err(refusal) => return Decision::Refused(refusal),
+        },
+    };
+    let refused = match refused {
+        Some(rejection) => Some(rejection),
+        None => match evaluation.judge_across(view) {
+            Ok(refused) => refused,
+            Err(Ended::Cold) => return Decision::Cold(Box::new(evaluation.cold())),
+            Err(Ended::Unjudged(unjudged)) => {
+                return Decision::Refused(Refusal::Unjudged(unjudged));
+            }
         },
     };
     match evaluation.refusal(refused) {

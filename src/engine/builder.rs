@@ -11,7 +11,7 @@ use crate::base::{LogTime, SeqNo};
 use crate::{
     admission::{
         Policy,
-        rules::{RuleBook, Rules},
+        rules::{CrossInvariant, RuleBook, Rules},
     },
     base::limits::GROUP_BYTES,
     codec::Key,
@@ -133,6 +133,14 @@ impl Builder {
     /// make the opening fail ([`Error::Shape`]). Records that are there already are not looked at: [`Engine::audit`] does that.
     pub fn rules<K: Key, V: 'static>(mut self, rules: Rules<K, V>) -> Self {
         self.declared.rules.add(Arc::new(rules));
+        self
+    }
+
+    /// Adds an invariant across records, which every write is held against that changes a record it is about. What only the checkpoint has of
+    /// what it reads is fetched before its turn, so that no writer waits for another's. What was said of [`rules`](Self::rules) holds
+    /// of it, too.
+    pub fn cross_invariant<K: Key, V: 'static>(mut self, rule: CrossInvariant<K, V>) -> Self {
+        self.declared.rules.add_across(Arc::new(rule));
         self
     }
 

@@ -1,12 +1,14 @@
 //! What the engine tells of its rules: how often those broke that are only monitored, and whether all records keep them.
 
-use super::{Engine, core::Core, error::Error, iter::Of, merge::Merge, reentrancy};
+use super::{
+    Engine, audit_across::Across, core::Core, error::Error, iter::Of, merge::Merge, reentrancy,
+};
 use crate::{
     admission::{
-        keyspaces::compare,
+        keyspaces::{Mismatch, compare},
         rules::{Enforcement, Monitored, Ruled, Severity, Unjudged},
     },
-    base::{Bytes, SeqNo},
+    base::{Bytes, LogTime, SeqNo},
     codec::ByteRange,
 };
 use serde::{Deserialize, Serialize};
@@ -15,11 +17,11 @@ use std::collections::BTreeMap;
 /// Keys that are kept of records that break one invariant.
 const SAMPLES: usize = 8;
 
-/// An invariant of records, and how it does.
+/// An invariant, and how it does.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct InvariantStatus {
-    /// The name of the keyspace.
+    /// The name of the keyspace; for an invariant across records, that of its anchors.
     pub keyspace: String,
     /// Its own name.
     pub invariant: String,
@@ -29,8 +31,12 @@ pub struct InvariantStatus {
     pub enforcement: Enforcement,
     /// How many records broke it.
     pub violations: u64,
-    /// The encoded keys of up to eight of them, the last ones.
+    /// The encoded keys of up to eight of them, the last ones; an empty one where a rule across records could not say which.
     pub samples: Vec<Bytes>,
+    /// By an audit: how many records were held against it. [`Engine::rules`] does not count them.
+    pub checked: u64,
+    /// By an audit: how many could not be.
+    pub unjudged: u64,
 }
 
 /// What came of holding every record against the invariants; from [`Engine::audit`].
@@ -39,11 +45,14 @@ pub struct InvariantStatus {
 pub struct AuditReport {
     /// The state that was looked at: that after this entry.
     pub seq: SeqNo,
+    /// The log time at which it was, which invariants across records are told.
+    pub time: LogTime,
     /// How many records were looked at.
     pub records: u64,
     /// Every invariant, enforced or monitored.
     pub invariants: Vec<InvariantStatus>,
-    /// How many records could not be judged: they do not decode as the rules say, or an invariant panicked on them.
+    /// How many records could not be judged: they do not decode as the rules say, or an invariant panicked on them. By an invariant
+    /// across records a record is judged again.
     pub unjudged: u64,
     /// The encoded keys of up to eight of them, the last ones.
     pub unjudged_samples: Vec<Bytes>,
@@ -62,10 +71,12 @@ impl AuditReport {
 pub(super) struct Tally {
     violations: u64,
     samples: Vec<Bytes>,
+    pub checked: u64,
+    pub unjudged: u64,
 }
 
 impl Tally {
-    fn note(&mut self, key: Bytes) {
+    pub(super) fn note(&mut self, key: Bytes) {
         self.violations += 1;
         if self.samples.len() == SAMPLES {
             self.samples.remove(0);
@@ -102,8 +113,8 @@ impl Engine {
         core.statuses(&tallies)
     }
 
-    /// Holds every durable record of the keyspaces that have invariants against them, as of one moment. Reads all of them, which
-    /// takes as long as that does; others read and write meanwhile. Changes nothing.
+    /// Holds every durable record of the keyspaces that have invariants against them, as of one moment, those across records
+    /// included. Reads all of them, which takes as long as that does; others read and write meanwhile. Changes nothing.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().expect("a temporary directory");
@@ -134,6 +145,8 @@ impl Engine {
         self.check_open()?;
         reentrancy::check("audit")?;
         let (core, snapshot) = (self.core(), self.snapshot());
+        // Not before the last entry that the snapshot shows.
+        let time = core.log_time(&mut core.sequencer.lock());
         let (mut records, mut tallies, mut unjudged) = (0, Tallies::new(), Tally::default());
         for rules in core.rules.keyspaces() {
             let identity = &rules[0].identity;
@@ -152,6 +165,13 @@ impl Engine {
                 let mut broken = Vec::new();
                 let judged =
                     rules.iter().try_for_each(|rules| rules.judge.audit(&key, &row, &mut broken));
+                for rules in rules {
+                    for (invariant, ..) in rules.judge.invariants() {
+                        let tally = tallies.entry(invariant).or_default();
+                        tally.checked += u64::from(judged.is_ok());
+                        tally.unjudged += u64::from(judged.is_err());
+                    }
+                }
                 if judged.is_err() {
                     unjudged.note(key);
                 }
@@ -160,10 +180,13 @@ impl Engine {
                 }
             }
         }
+        let across = Across { core, snapshot: &snapshot, time };
+        records += across.audit(&mut tallies, &mut unjudged)?;
         let invariants = core.statuses(&tallies);
-        let Tally { violations, samples } = unjudged;
+        let Tally { violations, samples, .. } = unjudged;
         Ok(AuditReport {
             seq: snapshot.seq(),
+            time,
             records,
             invariants,
             unjudged: violations,
@@ -190,21 +213,31 @@ impl Core {
     }
 
     fn statuses(&self, tallies: &Tallies) -> Vec<InvariantStatus> {
-        let mut statuses = Vec::new();
-        for Ruled { identity, judge } in self.rules.all() {
-            for (invariant, severity, enforcement) in judge.invariants() {
-                let tally = tallies.get(invariant).cloned().unwrap_or_default();
-                statuses.push(InvariantStatus {
-                    keyspace: String::from_utf8_lossy(&identity.name).into_owned(),
-                    invariant: invariant.to_owned(),
-                    severity,
-                    enforcement,
-                    violations: tally.violations,
-                    samples: tally.samples,
-                });
+        let of_records = self.rules.all().flat_map(|Ruled { identity, judge }| {
+            judge
+                .invariants()
+                .into_iter()
+                .map(move |(name, severity, how)| (identity, name, severity, how))
+        });
+        let across = self.rules.across().iter().map(|rule| {
+            let (severity, how) = rule.how();
+            (rule.anchor(), rule.name(), severity, how)
+        });
+        let all = of_records.chain(across);
+        all.map(|(identity, invariant, severity, enforcement)| {
+            let tally = tallies.get(invariant).cloned().unwrap_or_default();
+            InvariantStatus {
+                keyspace: String::from_utf8_lossy(&identity.name).into_owned(),
+                invariant: invariant.to_owned(),
+                severity,
+                enforcement,
+                violations: tally.violations,
+                samples: tally.samples,
+                checked: tally.checked,
+                unjudged: tally.unjudged,
             }
-        }
-        statuses
+        })
+        .collect()
     }
 }
 
@@ -213,6 +246,12 @@ impl From<Unjudged> for Error {
         match unjudged {
             Unjudged::Codec(error) => error.into(),
             Unjudged::Panicked(what) => Self::Panicked { what },
+            Unjudged::Keyspace(Mismatch { name, differs }) => Self::KeyspaceMismatch {
+                name: String::from_utf8_lossy(&name).into_owned(),
+                differs,
+            },
+            Unjudged::Limit(limit) => Self::Limit(limit),
+            Unjudged::Shape(error) => error.into(),
         }
     }
 }

@@ -1,15 +1,22 @@
 //! All rules an engine has, by keyspace.
 
-use super::{Enforcement, Severity};
+use super::{CrossJudge, Enforcement, Severity};
 use crate::{
     admission::{
         keyspaces::{Mismatch, compare},
         shape::ShapeError,
     },
-    base::{Broken, Bytes, KeyspaceDefinition, KeyspaceId, KeyspaceIdentity, Row, Transition},
+    base::{
+        Broken, Bytes, KeyspaceDefinition, KeyspaceId, KeyspaceIdentity, LimitError, Row,
+        Transition,
+    },
     codec::CodecError,
 };
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::Arc,
+};
 
 /// The rules of one keyspace, without its types.
 pub(crate) trait Judge: Send + Sync {
@@ -57,6 +64,12 @@ pub(crate) enum Unjudged {
     Codec(CodecError),
     /// The code of this rule panicked.
     Panicked(&'static str),
+    /// A keyspace is not what the rule thinks it is.
+    Keyspace(Mismatch),
+    /// The rule is to look at too much.
+    Limit(LimitError),
+    /// The rule is not what it says of itself.
+    Shape(ShapeError),
 }
 
 impl From<CodecError> for Unjudged {
@@ -76,13 +89,17 @@ pub(crate) struct Ruled {
 #[derive(Clone, Default)]
 pub(crate) struct RuleBook {
     by_keyspace: BTreeMap<Bytes, Vec<Ruled>>,
+    /// Invariants across records, by name.
+    across: Vec<Arc<dyn CrossJudge>>,
+    /// The names of the keyspaces that those are about.
+    crossed: BTreeSet<Bytes>,
 }
 
 impl RuleBook {
     /// No rules.
     #[cfg(test)]
     pub(crate) const fn new() -> Self {
-        Self { by_keyspace: BTreeMap::new() }
+        Self { by_keyspace: BTreeMap::new(), across: Vec::new(), crossed: BTreeSet::new() }
     }
 
     pub(crate) fn add(&mut self, judge: Arc<dyn Judge>) {
@@ -91,8 +108,26 @@ impl RuleBook {
         rules.push(Ruled { identity, judge });
     }
 
+    pub(crate) fn add_across(&mut self, rule: Arc<dyn CrossJudge>) {
+        let keyspaces = rule.footprint().into_iter().chain([rule.anchor()]);
+        self.crossed.extend(keyspaces.map(|keyspace| keyspace.name.clone()));
+        self.across.push(rule);
+        self.across.sort_by_key(|rule| rule.name());
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
-        self.by_keyspace.is_empty()
+        self.by_keyspace.is_empty() && self.across.is_empty()
+    }
+
+    /// The invariants across records, by name.
+    pub(crate) fn across(&self) -> &[Arc<dyn CrossJudge>] {
+        &self.across
+    }
+
+    /// Whether any of those is about one of these keyspaces.
+    pub(crate) fn crosses(&self, keyspaces: &[KeyspaceIdentity]) -> bool {
+        !self.across.is_empty()
+            && keyspaces.iter().any(|keyspace| self.crossed.contains(&keyspace.name))
     }
 
     /// Those of one keyspace.
@@ -133,6 +168,13 @@ impl RuleBook {
                 }
             }
         }
+        for rule in &self.across {
+            let twice = invariants.insert(rule.name(), &rule.anchor().name).is_some();
+            let twice = twice.then_some("there is another one of that name");
+            if let Some(flaw) = rule.flaw().or(twice) {
+                return Err(ShapeError::Rule { rule: rule.name(), flaw });
+            }
+        }
         Ok(())
     }
 }
@@ -155,6 +197,7 @@ impl fmt::Debug for RuleBook {
             .entries(self.all().map(|Ruled { identity, judge }| {
                 (&identity.name, (judge.fields(), judge.invariants()))
             }))
+            .entries(self.across.iter().map(|rule| (&rule.anchor().name, rule.name())))
             .finish()
     }
 }

@@ -1,17 +1,23 @@
 //! What must hold of records, as the program declares it: which states a field may go through, and what is true of each
 //! record. Judged on the net change of each record a request writes, at the time it is admitted.
 
+mod across;
 mod book;
 mod guard;
 mod invariant;
 mod of;
 
+pub(super) use across::judge as judge_across;
+pub use across::{CrossInvariant, Look, Unread};
+pub(crate) use across::{CrossJudge, Ended, Lookup, Missing, Net, rehearse};
 #[cfg(test)]
 pub(crate) use book::Judge;
 pub(crate) use book::{Judged, Monitored, RuleBook, Ruled, Unjudged, mismatch};
 pub use guard::Guard;
 pub use invariant::{Enforcement, Invariant, Severity, Violation};
 pub use of::Rules;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Longest name of a rule or a field, in bytes.
 const NAME_BYTES: usize = 64;
@@ -21,3 +27,12 @@ const STATE_BYTES: usize = 32;
 const STATES: usize = 32;
 /// Longest reason of a violation that is kept, in bytes.
 const REASON_BYTES: usize = 512;
+
+/// Runs code of the caller's for a rule; a panic in it ends the request.
+fn contained<T>(rule: &'static str, code: impl FnOnce() -> T) -> Result<T, Unjudged> {
+    catch_unwind(AssertUnwindSafe(code)).map_err(|payload| {
+        // What it panicked with is the caller's own, too.
+        drop(catch_unwind(AssertUnwindSafe(|| drop(payload))));
+        Unjudged::Panicked(rule)
+    })
+}

@@ -3,16 +3,14 @@
 use super::{
     Enforcement, Guard, Invariant, REASON_BYTES,
     book::{Judge, Judged, Monitored, Unjudged},
+    contained,
     guard::cut,
 };
 use crate::{
     base::{Broken, Bytes, KeyspaceIdentity, Row},
     codec::{Key, Keyspace, decode_key},
 };
-use std::{
-    fmt,
-    panic::{AssertUnwindSafe, catch_unwind},
-};
+use std::fmt;
 
 /// What must hold of the records of one keyspace. Given to [`Builder::rules`](crate::Builder::rules), it is judged on every request,
 /// `update` and procedure that writes them, on the net change of each record: first the guards of all records, then the invariants.
@@ -81,7 +79,7 @@ impl<K: Key, V> Rules<K, V> {
 
     /// Runs code of the caller's; a panic in it ends the request.
     fn run<T>(rule: &'static str, code: impl FnOnce() -> T) -> Result<T, Unjudged> {
-        catch_unwind(AssertUnwindSafe(code)).map_err(|_| Unjudged::Panicked(rule))
+        contained(rule, code)
     }
 }
 

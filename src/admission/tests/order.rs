@@ -2,10 +2,10 @@
 
 use super::*;
 use crate::{
-    admission::rules::{Enforcement, Judge, Judged, Severity},
+    admission::rules::{CrossJudge, Enforcement, Judge, Judged, Lookup, Net, Severity},
     base::{self, Era, Transition},
 };
-use std::sync::LazyLock;
+use std::{collections::BTreeSet, sync::LazyLock};
 
 /// A value says of itself whether a rule refuses it.
 #[derive(Debug)]
@@ -14,8 +14,53 @@ struct Told;
 static RULES: LazyLock<RuleBook> = LazyLock::new(|| {
     let mut rules = RuleBook::new();
     rules.add(Arc::new(Told));
+    rules.add_across(Arc::new(ToldAcross(identity("a"))));
     rules
 });
+
+/// And whether a rule across records does.
+struct ToldAcross(KeyspaceIdentity);
+
+impl CrossJudge for ToldAcross {
+    fn name(&self) -> &'static str {
+        "told across"
+    }
+
+    fn how(&self) -> (Severity, Enforcement) {
+        (Severity::Error, Enforcement::Enforce)
+    }
+
+    fn anchor(&self) -> &KeyspaceIdentity {
+        &self.0
+    }
+
+    fn footprint(&self) -> Vec<&KeyspaceIdentity> {
+        Vec::new()
+    }
+
+    fn flaw(&self) -> Option<&'static str> {
+        None
+    }
+
+    fn concerned(&self, net: &Net<'_>, anchors: &mut BTreeSet<Bytes>) -> Result<(), Unjudged> {
+        anchors.extend(net.changed(&self.0)?.map(|change| change.key.clone()));
+        Ok(())
+    }
+
+    fn check(
+        &self,
+        _: &Bytes,
+        row: &Row,
+        _: &Net<'_>,
+        _: &mut dyn Lookup,
+    ) -> Result<Option<base::Broken>, Ended> {
+        Ok((row.value.as_ref() == b"crossed").then(|| base::Broken {
+            invariant: Bytes::from_static(b"told across"),
+            severity: 2,
+            reason: Bytes::new(),
+        }))
+    }
+}
 
 impl Judge for Told {
     fn identity(&self) -> KeyspaceIdentity {
@@ -85,15 +130,16 @@ enum Check {
     OutOfBounds,
     Illegal,
     Broken,
+    Crossed,
 }
 
 use Check::{
-    AlreadyDecided, Broken, Fenced, FutureVersion, Illegal, KeyAhead, KeyExpired, KeyReused,
-    KeyUntimed, Keyspace, Late, NotAbsent, NotPresent, NotWritable, OutOfBounds, ReadOnly,
-    Remembered, StaleRead, StaleVersion, WindowFull,
+    AlreadyDecided, Broken, Crossed, Fenced, FutureVersion, Illegal, KeyAhead, KeyExpired,
+    KeyReused, KeyUntimed, Keyspace, Late, NotAbsent, NotPresent, NotWritable, OutOfBounds,
+    ReadOnly, Remembered, StaleRead, StaleVersion, WindowFull,
 };
 
-const ORDER: [Check; 20] = [
+const ORDER: [Check; 21] = [
     Remembered,
     KeyReused,
     AlreadyDecided,
@@ -114,6 +160,7 @@ const ORDER: [Check; 20] = [
     OutOfBounds,
     Illegal,
     Broken,
+    Crossed,
 ];
 
 /// Checks of which a request can fail one only: what is remembered under a key is one thing, and so is when it was made.
@@ -207,6 +254,7 @@ impl Case {
             OutOfBounds => request.add("sum", 2, 0, 1),
             Illegal => request.put("guarded", b"illegal"),
             Broken => request.put("bound", b"broken"),
+            Crossed => request.put("across", b"crossed"),
         };
     }
 
@@ -250,6 +298,7 @@ impl Case {
             },
             Decision::Rejected(_) => panic!("it has a key"),
             Decision::Known(_) => panic!("nobody asked for what is known"),
+            Decision::Cold(_) => panic!("everything is at hand"),
         }
     }
 }
@@ -280,7 +329,8 @@ fn rejected(rejection: &StoredRejection) -> Check {
         StoredRejection::OutOfBounds { .. } => OutOfBounds,
         StoredRejection::Procedure(_) => panic!("it was not rejected by its maker"),
         StoredRejection::Illegal { .. } => Illegal,
-        StoredRejection::Broken { .. } => Broken,
+        StoredRejection::Broken { broken, .. } if broken.invariant.as_ref() == b"told" => Broken,
+        StoredRejection::Broken { .. } => Crossed,
     }
 }
 
@@ -306,7 +356,7 @@ fn of_two_failing_checks_the_earlier_one_answers() {
             pairs += 1;
         }
     }
-    assert_eq!(pairs, 20 * 19 / 2 - 6 - 3);
+    assert_eq!(pairs, 21 * 20 / 2 - 6 - 3);
 }
 
 #[test]
