@@ -109,11 +109,11 @@ impl<K: Key, V> CrossJudge for CrossInvariant<K, V> {
     }
 
     fn anchor(&self) -> &KeyspaceIdentity {
-        &self.anchor
+        &self.anchor.identity
     }
 
     fn footprint(&self) -> Vec<&KeyspaceIdentity> {
-        self.footprint.iter().map(|part| &part.keyspace).collect()
+        self.footprint.iter().map(|part| &part.keyspace.identity).collect()
     }
 
     fn flaw(&self) -> Option<&'static str> {
@@ -122,10 +122,10 @@ impl<K: Key, V> CrossJudge for CrossInvariant<K, V> {
     }
 
     fn concerned(&self, net: &Net<'_>, anchors: &mut BTreeSet<Bytes>) -> Result<(), Unjudged> {
-        let there = net.changed(&self.anchor)?.filter(|change| change.new.is_some());
+        let there = net.changed(&self.anchor.identity)?.filter(|change| change.new.is_some());
         anchors.extend(there.map(|change| change.key.clone()));
         for Part { keyspace, anchors: of } in &self.footprint {
-            for Change { key, old, new, .. } in net.changed(keyspace)? {
+            for Change { key, old, new, .. } in net.changed(&keyspace.identity)? {
                 for row in [old, new].into_iter().flatten() {
                     anchors.extend(contained(self.name, || of(key, row))??);
                 }

@@ -1,6 +1,9 @@
 //! What an invariant across records is judged on: the records as they are after a request.
 
-use super::super::{Unjudged, Violation};
+use super::{
+    super::{Unjudged, Violation},
+    Named, Part,
+};
 use crate::{
     admission::{
         keyspaces::{Mismatch, compare},
@@ -22,9 +25,9 @@ pub struct Look<'a> {
     pub(super) lookup: &'a mut dyn Lookup,
     pub(super) rule: &'static str,
     /// The anchor that is judged.
-    pub(super) anchor: (&'a KeyspaceIdentity, &'a Bytes),
+    pub(super) anchor: (&'a Named, &'a Bytes),
     /// What else may be read.
-    pub(super) footprint: &'a [super::Part],
+    pub(super) footprint: &'a [Part],
     pub(super) reads: usize,
     /// Why nothing comes of it, whatever the code makes of that.
     pub(super) ended: Option<Ended>,
@@ -180,7 +183,7 @@ fn agree(keyspace: &KeyspaceIdentity, stored: &KeyspaceDefinition) -> Result<(),
     }
 }
 
-impl Look<'_> {
+impl<'a> Look<'a> {
     /// The record under `key`, as it is after the request; `None` when there is none, or can't be one under this key. What the
     /// request writes has its version, time and actor already.
     ///
@@ -213,24 +216,26 @@ impl Look<'_> {
         check("records that an invariant reads to judge one", self.reads, 0, ANCHOR_READS)
             .map_err(Unjudged::Limit)?;
         let key = encode_key(key).ok();
-        self.check_declared(keyspace.name(), key.as_ref())?;
+        let identity = self.declared(keyspace, key.as_ref())?;
         let Some(key) = key else { return Ok(None) };
-        let [_, row] = self.net.rows(self.lookup, &keyspace.identity(), &key)?;
+        let [_, row] = self.net.rows(self.lookup, identity, &key)?;
         let record = row.map(|row| Record::decode(keyspace, &row)).transpose();
         Ok(record.map_err(Unjudged::Codec)?)
     }
 
-    /// The anchor itself may be read; all else must be named.
-    fn check_declared(&self, keyspace: &'static str, key: Option<&Bytes>) -> Result<(), Unjudged> {
+    /// The keyspace as the rule names it. The anchor itself may be read; all else must be named.
+    fn declared<K: Key, V>(
+        &self,
+        keyspace: &Keyspace<K, V>,
+        key: Option<&Bytes>,
+    ) -> Result<&'a KeyspaceIdentity, Unjudged> {
         let (anchor, own) = self.anchor;
-        let named = |name: &Bytes| name.as_ref() == keyspace.as_bytes();
-        let declared = named(&anchor.name) && key == Some(own)
-            || self.footprint.iter().any(|part| named(&part.keyspace.name));
-        if declared {
-            Ok(())
-        } else {
-            Err(Unjudged::Shape(ShapeError::Undeclared { rule: self.rule, keyspace }))
+        if key == Some(own) && anchor.is(keyspace) {
+            return Ok(&anchor.identity);
         }
+        let part = self.footprint.iter().find(|part| part.keyspace.is(keyspace));
+        let undeclared = ShapeError::Undeclared { rule: self.rule, keyspace: keyspace.name() };
+        part.map(|part| &part.keyspace.identity).ok_or(Unjudged::Shape(undeclared))
     }
 }
 

@@ -11,7 +11,7 @@ pub use look::{Look, Unread};
 use super::{Enforcement, Severity, Violation};
 use crate::{
     base::{Bytes, KeyspaceIdentity, Row, limits::ANCHORS},
-    codec::{AsKey, CodecError, Key, Keyspace, decode_key, encode_key},
+    codec::{AsKey, CodecError, Key, Keyspace, Shape, decode_key, encode_key},
 };
 use std::{fmt, sync::Arc};
 
@@ -59,7 +59,7 @@ use std::{fmt, sync::Arc};
 pub struct CrossInvariant<K, V> {
     name: &'static str,
     keyspace: Keyspace<K, V>,
-    anchor: KeyspaceIdentity,
+    anchor: Named,
     holds: Holds<K, V>,
     footprint: Vec<Part>,
     severity: Severity,
@@ -68,9 +68,15 @@ pub struct CrossInvariant<K, V> {
 
 type Holds<K, V> = Arc<dyn Fn(&mut Look<'_>, &K, &V) -> Result<(), Violation> + Send + Sync>;
 
+/// A keyspace as a rule names it.
+struct Named {
+    identity: KeyspaceIdentity,
+    shape: Shape,
+}
+
 /// A keyspace that is read besides that of the anchors.
 struct Part {
-    keyspace: KeyspaceIdentity,
+    keyspace: Named,
     /// The encoded keys of the anchors that a record of it may concern.
     anchors: Anchors,
 }
@@ -89,7 +95,7 @@ impl<K: Key, V> CrossInvariant<K, V> {
         Self {
             name,
             keyspace: *anchors,
-            anchor: anchors.identity(),
+            anchor: Named::new(anchors),
             holds: Arc::new(holds),
             footprint: Vec::new(),
             severity: Severity::default(),
@@ -99,8 +105,8 @@ impl<K: Key, V> CrossInvariant<K, V> {
 
     /// Says that it reads records of `keyspace`, and which anchors a record of it may concern: it is asked about each one that
     /// changes, as it was before and as it is after, and those anchors are judged. One anchor too many costs time; one that is
-    /// left out goes by the invariant. Reading a keyspace that was not named like this is an error
-    /// ([`ShapeError::Undeclared`](crate::ShapeError)), but for the anchor's own record. Where anchors depend on each other, their own
+    /// left out goes by the invariant. Reading a keyspace that was not named like this, under this
+    /// definition, is an error ([`ShapeError::Undeclared`](crate::ShapeError)), but for the anchor's own record. Where anchors depend on each other, their own
     /// keyspace is named, too.
     #[must_use]
     pub fn touched_by<L: Key, W: 'static, A>(
@@ -112,7 +118,7 @@ impl<K: Key, V> CrossInvariant<K, V> {
         A: IntoIterator,
         A::Item: AsKey<K>,
     {
-        let (identity, keyspace) = (keyspace.identity(), *keyspace);
+        let (named, keyspace) = (Named::new(keyspace), *keyspace);
         let anchors = move |key: &[u8], row: &Row| {
             let (key, value) = (decode_key(key)?, keyspace.decode(row.schema, &row.value)?);
             // One too many is enough to be refused.
@@ -120,7 +126,7 @@ impl<K: Key, V> CrossInvariant<K, V> {
             // There is no record under a key that can't be.
             Ok(found.filter_map(|anchor| encode_key::<K>(&anchor).ok()).collect())
         };
-        self.footprint.push(Part { keyspace: identity, anchors: Arc::new(anchors) });
+        self.footprint.push(Part { keyspace: named, anchors: Arc::new(anchors) });
         self
     }
 
@@ -139,15 +145,30 @@ impl<K: Key, V> CrossInvariant<K, V> {
     }
 }
 
+impl Named {
+    fn new<K: Key, V>(keyspace: &Keyspace<K, V>) -> Self {
+        Self { identity: keyspace.identity(), shape: keyspace.shape() }
+    }
+
+    /// Whether this is it, as it was named.
+    fn is<K: Key, V>(&self, keyspace: &Keyspace<K, V>) -> bool {
+        let Self { identity, shape } = self;
+        let KeyspaceIdentity { name, codec, schema, .. } = identity;
+        name.as_ref() == keyspace.name().as_bytes()
+            && (*codec, *schema) == (keyspace.codec().tag(), keyspace.schema_number())
+            && *shape == keyspace.shape()
+    }
+}
+
 impl<K, V> fmt::Debug for CrossInvariant<K, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { name, anchor, footprint, severity, enforcement, .. } = self;
         f.debug_struct("CrossInvariant")
             .field("name", name)
-            .field("anchor", &anchor.name)
+            .field("anchor", &anchor.identity.name)
             .field(
                 "footprint",
-                &footprint.iter().map(|part| &part.keyspace.name).collect::<Vec<_>>(),
+                &footprint.iter().map(|part| &part.keyspace.identity.name).collect::<Vec<_>>(),
             )
             .field("severity", severity)
             .field("enforcement", enforcement)
