@@ -24,7 +24,10 @@ pub mod testing;
 pub use admission::{
     Differs,
     keyspaces::Difference,
-    rules::{Enforcement, Guard, Invariant, Rules, Severity, SumInvariant, Total, Violation},
+    rules::{
+        CrossInvariant, Enforcement, Guard, Invariant, Look, Rules, Severity, SumInvariant, Total,
+        Unread, Violation,
+    },
     shape::ShapeError,
 };
 pub use base::{

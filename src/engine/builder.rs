@@ -11,7 +11,7 @@ use crate::base::{LogTime, SeqNo};
 use crate::{
     admission::{
         Policy,
-        rules::{RuleBook, Rules, SumInvariant},
+        rules::{CrossInvariant, RuleBook, Rules, SumInvariant},
     },
     base::limits::GROUP_BYTES,
     codec::Key,
@@ -145,6 +145,14 @@ impl Builder {
     /// [`rules`](Self::rules), or the opening fails ([`Error::Shape`]).
     pub fn sum_invariant(mut self, invariant: SumInvariant) -> Self {
         self.declared.rules.add_sum(invariant);
+        self
+    }
+
+    /// Adds an invariant across records, which every write is held against that changes a record it is about. What only the checkpoint has of
+    /// what it reads is fetched before its turn, so that no writer waits for another's. What was said of [`rules`](Self::rules) holds
+    /// of it, too.
+    pub fn cross_invariant<K: Key, V: 'static>(mut self, rule: CrossInvariant<K, V>) -> Self {
+        self.declared.rules.add_across(Arc::new(rule));
         self
     }
 

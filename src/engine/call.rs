@@ -8,7 +8,7 @@
 //! 4. what it wrote is admitted like any request, in the same hold of the lock
 
 use super::{
-    commit::Offered,
+    commit::{Offered, ROUNDS},
     core::{Core, View},
     error::Error,
     fingerprint,
@@ -21,12 +21,13 @@ use super::{
     pressure::{Load, Terms},
     procedure::{Procedure, Run},
     reentrancy,
+    sequence::Reply,
     sequencer::{About, Sequencer},
     transaction::{Moment, Scan, Source, Transaction},
     update::Abort,
 };
 use crate::{
-    admission::{self, shape::check_request},
+    admission::{self, Cold, shape::check_request},
     base::{
         Bytes, IdempotencyKey, KeyspaceDefinition, KeyspaceId, LogTime, ProcedureCall, RequestData,
         Row, SeqNo, Verdict,
@@ -35,9 +36,6 @@ use crate::{
     codec::ByteRange,
 };
 use std::panic::{AssertUnwindSafe, catch_unwind};
-
-/// How often a call is run to find what it needs from the disk.
-const ROUNDS: u32 = 8;
 
 /// A call, encoded.
 pub(super) struct Call {
@@ -55,10 +53,9 @@ enum Lacks {
     Written(Box<RequestData>),
     /// Room for what it wrote.
     Room(Box<RequestData>),
+    /// What rules across records need to judge it.
+    Rules(Box<Cold>),
 }
-
-/// An answer, and what it is about.
-type Reply = (Result<Answer, Error>, About);
 
 impl Call {
     pub(super) fn new<P: Procedure>(
@@ -130,12 +127,10 @@ impl Core {
                 Lacks::Room(data) => sized = Some(*data),
                 Lacks::Read => self.warm(call, &mut preread, None, &mut moment)?,
                 Lacks::Written(data) => self.warm(call, &mut preread, Some(*data), &mut moment)?,
+                // The request is made anew by the next run.
+                Lacks::Rules(cold) => drop(self.warm_rules(*cold, &mut preread)?),
             }
         }
-    }
-
-    fn preread(&self, request: &RequestData) -> Result<Preread, Error> {
-        Preread::load(self, request).map_err(|error| self.checkpoint_error(error))
     }
 
     /// Decides on a call, under the lock.
@@ -153,7 +148,7 @@ impl Core {
             return Ok((Err(reply), About::State));
         }
         if let Some(decision) = admission::decided_before(&call.blank, &newest, &at) {
-            return Ok(self.carry_out(sequencer, decision, terms));
+            return self.carry_out(sequencer, decision, terms).map_err(Lacks::Rules);
         }
         let first = Moment { time: at.time, seed: call.call().seed };
         let (moment, runs) = moment.get_or_insert((first, 0));
@@ -179,7 +174,7 @@ impl Core {
             let _rules = self.enter_rules();
             admission::evaluate(data, &newest, at)
         };
-        Ok(self.carry_out(sequencer, decision, terms))
+        self.carry_out(sequencer, decision, terms).map_err(Lacks::Rules)
     }
 
     /// Fetches the old rows of what a run `wrote`; or what it reads, for which the code is run without the lock, and what comes

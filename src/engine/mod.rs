@@ -1,6 +1,8 @@
 //! The engine: the only module that knows the order in which everything happens. That order is in [`commit`].
 
+mod across;
 mod audit;
+mod audit_across;
 mod background;
 mod begin;
 mod builder;

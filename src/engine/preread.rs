@@ -328,4 +328,8 @@ impl admission::View for Newest<'_> {
     fn next_keyspace(&self) -> KeyspaceId {
         self.fold.registry.read().next_id()
     }
+
+    fn at_hand(&self, keyspace: KeyspaceId, key: &[u8]) -> Option<Option<Row>> {
+        self.find(keyspace, key)
+    }
 }

@@ -193,7 +193,7 @@ fn scope(changed: &RuleSet, recorded: &RuleSet) -> Scope {
         of_kind.filter(says_other).map(|(rule, _)| rule.name.clone()).collect()
     };
     Scope {
-        invariants: names(RuleKind::Invariant),
+        invariants: &names(RuleKind::Invariant) | &names(RuleKind::CrossInvariant),
         totals: names(RuleKind::Total),
         sums: names(RuleKind::SumInvariant),
         touched: false,

@@ -10,7 +10,7 @@ use super::{
     sequencer::{About, Sequencer},
 };
 use crate::{
-    admission::{Admitted, At, Decision, Refusal, admit},
+    admission::{Admitted, At, Cold, Decision, Refusal, admit},
     base::{
         Entry, LogTime, RequestData, SeqNo, Step, Stub, WindowRow, canary::canary,
         sync::atomic::Ordering,
@@ -18,19 +18,22 @@ use crate::{
     state::memtable::Horizon,
 };
 
+/// An answer, and what it is about.
+pub(super) type Reply = (Result<Answer, Error>, About);
+
 impl Core {
-    /// Decides on a request: the reply, and what it is about.
+    /// Decides on a request: the reply, and what it is about; or what is to be read for it first.
     pub(super) fn sequence(
         &self,
         sequencer: &mut Sequencer,
         request: RequestData,
         preread: &Preread,
         terms: &Terms,
-    ) -> (Result<Answer, Error>, About) {
+    ) -> Result<Reply, Box<Cold>> {
         let at = self.at(sequencer, terms);
         let newest = Newest { fold: &sequencer.fold, preread };
         if let Some(reply) = undurable(sequencer, &request, &newest) {
-            return (Err(reply), About::State);
+            return Ok((Err(reply), About::State));
         }
         let decision = {
             let _rules = self.enter_rules();
@@ -53,14 +56,14 @@ impl Core {
         }
     }
 
-    /// Does what was decided: the reply, and what it is about.
+    /// Does what was decided: the reply, and what it is about; or what is to be read first.
     pub(super) fn carry_out(
         &self,
         sequencer: &mut Sequencer,
         decision: Decision,
         terms: &Terms,
-    ) -> (Result<Answer, Error>, About) {
-        match decision {
+    ) -> Result<Reply, Box<Cold>> {
+        Ok(match decision {
             Decision::Append(admitted) => {
                 let Entry { seq, time, outcome, .. } = self.append(sequencer, admitted);
                 let answer = Answer::Remembered { outcome, seq, time, replayed: false };
@@ -84,7 +87,8 @@ impl Core {
                 };
                 (Err(refused(refusal, sequencer)), about)
             }
-        }
+            Decision::Cold(cold) => return Err(cold),
+        })
     }
 
     /// Appends an admitted entry to the group being filled, and applies it.
