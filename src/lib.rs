@@ -34,9 +34,10 @@ pub use base::{
 pub use codec::{AsKey, Codec, CodecError, Key, KeyRange, Keyspace, Prefix, Shape};
 pub use engine::{
     Abort, AuditReport, Background, BrokenInvariant, Builder, ChainHead, ClockStatus, CloseMark,
-    CloseReport, Closed, Conflict, Durability, Encoded, Engine, Error, ErrorKind, Found,
-    IllegalTransition, InvariantStatus, Iter, KeyStatus, OnDuplicate, OutOfBounds, Outcome,
-    Procedure, QueueReport, Receipt, Record, Rejection, Request, Retry, Rng, Snapshot, Ticket,
-    Transaction, Unmet, WindowStatus,
+    CloseReport, Closed, Conflict, Coverage, Deviation, Divergence, Durability, Encoded, Engine,
+    Error, ErrorKind, Found, IllegalTransition, InvariantStatus, Iter, KeyStatus, LogRetention,
+    MissingProcedure, Obstacle, OnDuplicate, OutOfBounds, Outcome, Part, Procedure, QueueReport,
+    Receipt, Record, Registry, Rejection, ReplayTally, ReplayVerdict, Request, Retry, Rng,
+    Snapshot, Subject, Ticket, Transaction, Unmet, VerifyReport, WindowStatus, verify,
 };
 pub use recovery::{Phases, RecoveryReport, TornTail, Verdict};

@@ -26,8 +26,10 @@ mod pressure;
 mod procedure;
 mod reading;
 mod reentrancy;
+mod registry;
 mod request;
 mod resolve;
+mod retention;
 mod room;
 mod rules;
 mod sequence;
@@ -42,6 +44,7 @@ mod time;
 mod transaction;
 mod update;
 mod upkeep;
+pub(crate) mod verify;
 mod window;
 mod writing;
 
@@ -57,8 +60,10 @@ pub use outcome::{
 };
 pub use pressure::{Durability, OnDuplicate, QueueReport};
 pub use procedure::Procedure;
+pub use registry::Registry;
 pub use request::Request;
 pub use resolve::{Encoded, KeyStatus};
+pub use retention::LogRetention;
 pub use rules::{AuditReport, InvariantStatus};
 pub use snapshot::Snapshot;
 pub use status::ChainHead;
@@ -66,6 +71,12 @@ pub use ticket::Ticket;
 pub use time::ClockStatus;
 pub use transaction::Transaction;
 pub use update::Abort;
+#[cfg(feature = "testing")]
+pub(crate) use verify::verify_on;
+pub use verify::{
+    Coverage, Deviation, Divergence, MissingProcedure, Obstacle, Part, ReplayTally, ReplayVerdict,
+    Subject, VerifyReport, verify,
+};
 pub use window::WindowStatus;
 
 use self::core::Core;

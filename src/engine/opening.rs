@@ -1,10 +1,8 @@
 //! Opening a machine: recovery, and what is due before anyone is served.
 
 use super::{
-    Engine, Error,
-    builder::{Declared, Options},
-    close::Handle,
-    core::Core,
+    Engine, Error, builder::Options, close::Handle, core::Core, registry::Registry,
+    retention::LogRetention,
 };
 use crate::recovery::{self, Machine, OpenError, Settings};
 use std::{io, sync::Arc};
@@ -12,10 +10,10 @@ use std::{io, sync::Arc};
 impl Engine {
     pub(super) fn open_machine(
         options: Options,
-        declared: Declared,
+        registry: Registry,
         machine: Machine,
     ) -> Result<Self, Error> {
-        declared.check()?;
+        registry.check()?;
         let location = machine.disk.location();
         let failed = |error: OpenError| Error::opening(error, location.clone());
         let settings = Settings {
@@ -24,15 +22,16 @@ impl Engine {
             filter_bytes: options.filter_limit_bytes,
             scopes: options.policy.scope_limit < u64::MAX,
             accept_clock_jump: options.accept_clock_jump,
+            keep_log: options.log_retention == LogRetention::KeepAll,
         };
         if options.read_only {
             let recovered = recovery::open_read_only(&machine, settings).map_err(failed)?;
-            let core = Arc::new(Core::new(options, declared, machine, recovered));
+            let core = Arc::new(Core::new(options, registry, machine, recovered));
             return Ok(Self(Arc::new(Handle::start(core)?)));
         }
         let recovered = recovery::open(&machine, settings).map_err(failed)?;
         let many = recovered.segments > recovery::SEGMENTS_AT_OPEN;
-        let core = Arc::new(Core::new(options, declared, machine, recovered));
+        let core = Arc::new(Core::new(options, registry, machine, recovered));
         let due = core.due(&core.sequencer.lock());
         match core.set_going(many || due) {
             // That is done when there is room. Until then all that is durable is read, and writes go on as far as they find room; to

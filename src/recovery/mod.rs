@@ -14,10 +14,13 @@ mod replay;
 mod report;
 mod settle;
 mod start;
+mod walk;
 mod watch;
 
 pub(crate) use error::OpenError;
+pub(crate) use replay::{Base, Next};
 pub use report::{Phases, RecoveryReport, TornTail, Verdict};
+pub(crate) use walk::{Walked, walk};
 
 use crate::{
     base::{Epoch, LogTime, SeqNo},
@@ -30,6 +33,7 @@ use crate::{
 use apply::apply;
 use directory::Directory;
 use plan::{Plan, plan};
+use replay::Visit;
 use std::{io, sync::Arc};
 use watch::Watch;
 
@@ -52,6 +56,8 @@ pub(crate) struct Settings {
     pub scopes: bool,
     /// Whether a clock far past the last entry is believed.
     pub accept_clock_jump: bool,
+    /// Whether segments stay that no opening needs any more.
+    pub keep_log: bool,
 }
 
 /// The machine, as the engine sees it.
@@ -79,14 +85,14 @@ pub(crate) struct Recovered {
 
 /// Opens the directory, or refuses and changes nothing in it.
 pub(crate) fn open(machine: &Machine, settings: Settings) -> Result<Recovered, OpenError> {
-    let Settings { cache_bytes, segment_bytes, .. } = settings;
+    let Settings { cache_bytes, .. } = settings;
     let disk = &*machine.disk;
     let mut watch = Watch::new(machine);
     let (lock, settle_us) = begin(disk, &mut watch)?;
     let directory = directory::identify(disk, &*machine.entropy, cache_bytes)?;
-    let (mut plan, checkpoint) = look(machine, directory, &settings, &mut watch)?;
+    let (mut plan, checkpoint) = look(machine, directory, &settings, &mut watch, None)?;
     plan.report.phases.settle_us = settle_us;
-    apply(plan, machine, lock, checkpoint, segment_bytes, &mut watch)
+    apply(plan, machine, lock, checkpoint, &settings, &mut watch)
 }
 
 /// Opens the directory to read it only: the plan, without its application. What redb would write stays in memory. `machine`
@@ -96,12 +102,12 @@ pub(crate) fn open_read_only(
     settings: Settings,
 ) -> Result<Recovered, OpenError> {
     // Time does not pass for what is only read.
-    let settings = Settings { accept_clock_jump: true, ..settings };
+    let settings = Settings { accept_clock_jump: true, keep_log: true, ..settings };
     let disk = &*machine.disk;
     let mut watch = Watch::new(machine);
     let (lock, settle_us) = begin(disk, &mut watch)?;
     let directory = directory::identify_existing(disk, settings.cache_bytes)?;
-    let (mut plan, checkpoint) = look(machine, directory, &settings, &mut watch)?;
+    let (mut plan, checkpoint) = look(machine, directory, &settings, &mut watch, None)?;
     plan.report.phases.settle_us = settle_us;
     // This opening writes no entry, so it has no number of its own.
     plan.report.epoch = Epoch::new(plan.report.epoch.get() - 1);
@@ -138,12 +144,13 @@ fn look(
     directory: Directory,
     settings: &Settings,
     watch: &mut Watch<'_>,
+    visit: Option<Visit<'_>>,
 ) -> Result<(Plan, Checkpoint), OpenError> {
     let disk = &*machine.disk;
     let file = directory::open(disk, names::CHECKPOINT)?;
     let mut checkpoint =
         Checkpoint::open_held(file, settings.cache_bytes).map_err(OpenError::checkpoint)?;
-    let planned = plan(disk, directory, &mut checkpoint, settings, watch)
+    let planned = plan(disk, directory, &mut checkpoint, settings, watch, visit)
         .and_then(|plan| check_clock(plan, machine, settings));
     match planned {
         Ok(plan) => Ok((plan, checkpoint)),

@@ -38,3 +38,4 @@ mod schedules;
 mod service;
 mod support;
 mod swarm;
+mod verify;

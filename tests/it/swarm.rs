@@ -188,6 +188,7 @@ fn a_printed_plan_is_rust() {
         remember: Some((600, 7200)),
         buffered_keys: true,
         queue_limit_requests: 4,
+        keep_log: true,
         events: vec![
             Commit { ask: Swap(0) },
             Buffered { ask: Dated(1, -60) },

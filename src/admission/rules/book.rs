@@ -91,6 +91,13 @@ impl RuleBook {
         rules.push(Ruled { identity, judge });
     }
 
+    /// Takes over what another one has.
+    pub(crate) fn extend(&mut self, other: &Self) {
+        for (name, rules) in &other.by_keyspace {
+            self.by_keyspace.entry(name.clone()).or_default().extend_from_slice(rules);
+        }
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.by_keyspace.is_empty()
     }
