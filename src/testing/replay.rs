@@ -104,8 +104,8 @@ pub fn assert_deterministic<P: Procedure>(
     let mut called = 0;
     for input in inputs {
         let key = IdempotencyKey::new("assert_deterministic", called.to_string());
-        let outcome = key.and_then(|key| Ok(engine.call(key, &input).map(drop)));
-        if let Err(error) = outcome.map_err(Error::from).flatten() {
+        let outcome = key.map_err(Error::from).and_then(|key| engine.call(key, &input).map(drop));
+        if let Err(error) = outcome {
             panic!("input {called} of procedure {:?}: {error}", P::NAME);
         }
         called += 1;
