@@ -225,3 +225,16 @@ fn a_printed_plan_is_rust() {
     assert!(test.contains("#[test]") && test.contains("use steadfast::testing::"), "{test}");
     assert!(dense(&test).contains(&dense(&printed)));
 }
+
+/// The cache of a process that was killed shows what a write that failed has not brought to the medium.
+#[test]
+fn what_a_dropped_cache_shows_is_not_taken_for_a_change() {
+    let plan = Plan::empty(35).with(vec![
+        Event::Commit { ask: swarm::Ask::Put(0) },
+        Event::Fault { trouble: Trouble::WriteError, after: 1, forever: false },
+        Event::Commit { ask: swarm::Ask::Put(0) },
+        Event::Crash { after: 0, stop: swarm::Stop::Kill, hurdles: [None, None], twice: true },
+    ]);
+    let summary = plan.run().unwrap();
+    assert!(summary.verified > 0 && summary.replayed > 100, "{summary}");
+}
