@@ -38,10 +38,12 @@ pub use codec::{AsKey, Codec, CodecError, Key, KeyRange, Keyspace, Prefix, Shape
 pub use engine::{
     Abort, Audit, AuditReport, AuditedTotal, Background, BrokenInvariant, BrokenSumInvariant,
     Builder, ChainHead, ClockStatus, CloseMark, CloseReport, Closed, ClosureReport, ClosureVerdict,
-    Conflict, Contained, Durability, Encoded, Engine, Error, ErrorKind, Found, IllegalTransition,
-    InvariantStatus, Iter, KeyStatus, OnBrokenRule, OnDuplicate, OutOfBounds, Outcome, Procedure,
-    QueueReport, Receipt, Reconciled, Reconciliation, Record, Rejection, Request, Restored, Retry,
-    Rng, RuleSetStatus, Settle, Snapshot, SumInvariantStatus, Ticket, TotalStatus, TotalsReport,
-    Transaction, Unmet, Verified, WindowStatus,
+    Conflict, Contained, Coverage, Deviation, Divergence, Durability, Encoded, Engine, Error,
+    ErrorKind, Found, IllegalTransition, InvariantStatus, Iter, KeyStatus, LogRetention,
+    MissingProcedure, Obstacle, OnBrokenRule, OnDuplicate, OutOfBounds, Outcome, Part, Procedure,
+    QueueReport, Receipt, Reconciled, Reconciliation, Record, Registry, Rejection, ReplayTally,
+    ReplayVerdict, Request, Restored, Retry, Rng, RuleSetStatus, Settle, Snapshot, Subject,
+    SumInvariantStatus, Ticket, TotalStatus, TotalsReport, Transaction, Unmet, Verified,
+    VerifyReport, WindowStatus, verify,
 };
 pub use recovery::{Phases, RecoveryReport, TornTail, Verdict};

@@ -1,17 +1,15 @@
 //! How an engine is set up.
 
 use super::{
-    Background, Contained, Engine, OnBrokenRule,
-    error::Error,
-    pressure::Load,
-    procedure::{Procedure, Procedures},
+    Background, Contained, Engine, OnBrokenRule, error::Error, pressure::Load,
+    procedure::Procedure, registry::Registry, retention::LogRetention,
 };
 #[cfg(feature = "testing")]
 use crate::base::{LogTime, SeqNo};
 use crate::{
     admission::{
         Policy,
-        rules::{CrossInvariant, RuleBook, Rules, SumInvariant},
+        rules::{CrossInvariant, Rules, SumInvariant},
     },
     base::limits::GROUP_BYTES,
     codec::Key,
@@ -43,22 +41,9 @@ pub(super) struct Options {
     pub filter_limit_bytes: usize,
     pub policy: Policy,
     pub accept_clock_jump: bool,
+    pub log_retention: LogRetention,
     pub read_only: bool,
     pub on_broken_rule: OnBrokenRule,
-}
-
-/// What the program declares of itself.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Declared {
-    pub procedures: Procedures,
-    pub rules: RuleBook,
-}
-
-impl Declared {
-    pub(super) fn check(&self) -> Result<(), Error> {
-        self.procedures.check()?;
-        Ok(self.rules.check()?)
-    }
 }
 
 /// How many requests may wait for the disk, where nothing else was chosen.
@@ -85,7 +70,7 @@ const QUEUE_BYTES_MAX: usize = 2 * GROUP_BYTES;
 #[must_use = "a builder does nothing until it opens an engine"]
 pub struct Builder {
     options: Options,
-    declared: Declared,
+    registry: Registry,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     #[cfg(feature = "testing")]
@@ -112,10 +97,11 @@ impl Builder {
                     time_ordered: false,
                 },
                 accept_clock_jump: false,
+                log_retention: LogRetention::default(),
                 read_only: false,
                 on_broken_rule: OnBrokenRule::ReadOnly,
             },
-            declared: Declared::default(),
+            registry: Registry::new(),
             clock: Arc::new(SystemClock::new()),
             entropy: Arc::new(SystemEntropy),
             #[cfg(feature = "testing")]
@@ -126,7 +112,7 @@ impl Builder {
     /// Registers a [`Procedure`], so that it can be [called](Engine::call). Several versions of one are several types under one
     /// name. Registering two types under one name and version makes the opening fail ([`Error::Shape`]).
     pub fn procedure<P: Procedure>(mut self) -> Self {
-        self.declared.procedures.register::<P>();
+        self.registry = self.registry.procedure::<P>();
         self
     }
 
@@ -137,14 +123,20 @@ impl Builder {
     /// Where they are others than the database was last written under, the opening holds all records against what is new, and counts new
     /// totals, before anything is written: see [`on_broken_rule`](Self::on_broken_rule).
     pub fn rules<K: Key, V: 'static>(mut self, rules: Rules<K, V>) -> Self {
-        self.declared.rules.add(Arc::new(rules));
+        self.registry = self.registry.rules(rules);
+        self
+    }
+
+    /// Adds the procedures and rules of a [`Registry`] to those that were given already.
+    pub fn registry(mut self, registry: &Registry) -> Self {
+        self.registry = self.registry.and(registry);
         self
     }
 
     /// Adds an invariant of totals. Its name must be its own among all invariants, and the totals it is about those of some
     /// [`rules`](Self::rules), or the opening fails ([`Error::Shape`]).
     pub fn sum_invariant(mut self, invariant: SumInvariant) -> Self {
-        self.declared.rules.add_sum(invariant);
+        self.registry = self.registry.sum_invariant(invariant);
         self
     }
 
@@ -152,7 +144,7 @@ impl Builder {
     /// what it reads is fetched before its turn, so that no writer waits for another's. What was said of [`rules`](Self::rules) holds
     /// of it, too.
     pub fn cross_invariant<K: Key, V: 'static>(mut self, rule: CrossInvariant<K, V>) -> Self {
-        self.declared.rules.add_across(Arc::new(rule));
+        self.registry = self.registry.cross_invariant(rule);
         self
     }
 
@@ -262,6 +254,12 @@ impl Builder {
     /// yes when the database has rested for so long.
     pub fn accept_clock_jump(mut self, accepted: bool) -> Self {
         self.options.accept_clock_jump = accepted;
+        self
+    }
+
+    /// What becomes of the log that no opening needs any more. Default [`LogRetention::Trim`].
+    pub fn log_retention(mut self, retention: LogRetention) -> Self {
+        self.options.log_retention = retention;
         self
     }
 
@@ -448,16 +446,7 @@ impl Builder {
     /// - [`Error::UnsupportedFormat`], [`Error::Corruption`]: as [`open`](Self::open)
     /// - [`Error::Io`]: the system failed, or does not allow it
     pub fn open_read_only(self, path: impl AsRef<Path>) -> Result<Engine, Error> {
-        let path = path.as_ref();
-        let location = || path.display().to_string();
-        let not_a_database =
-            |what: &str| Error::NotADatabase { location: location(), what: what.into() };
-        let disk = RealDisk::open(path).map_err(|source| match source.kind() {
-            io::ErrorKind::NotADirectory => not_a_database("it is not a directory"),
-            io::ErrorKind::NotFound => not_a_database("there is nothing"),
-            _ => Error::Io { what: format!("opening {}", location()), source },
-        })?;
-        self.read_disk(Arc::new(disk))
+        self.read_disk(reading(path.as_ref())?)
     }
 
     /// Opens the database on a disk of the caller's to read it only.
@@ -470,11 +459,11 @@ impl Builder {
     }
 
     fn read_disk(self, disk: Arc<dyn Disk>) -> Result<Engine, Error> {
-        let Self { mut options, declared, clock, entropy, .. } = self;
+        let Self { mut options, registry, clock, entropy, .. } = self;
         (options.read_only, options.threads) = (true, false);
         Engine::open_machine(
             options,
-            declared,
+            registry,
             Machine { disk: Arc::new(ReadOnlyDisk(disk)), clock, entropy },
         )
     }
@@ -503,17 +492,17 @@ impl Builder {
     }
 
     fn open_disk(self, disk: Arc<dyn Disk>) -> Result<Engine, Error> {
-        let (options, declared, machine) = self.machine(disk)?;
-        Engine::open_machine(options, declared, machine)
+        let (options, registry, machine) = self.machine(disk)?;
+        Engine::open_machine(options, registry, machine)
     }
 
     fn recover_disk(self, disk: Arc<dyn Disk>) -> Result<Contained, Error> {
-        let (options, declared, machine) = self.machine(disk)?;
-        Contained::new(options, declared, machine)
+        let (options, registry, machine) = self.machine(disk)?;
+        Contained::new(options, registry, machine)
     }
 
-    fn machine(self, disk: Arc<dyn Disk>) -> Result<(Options, Declared, Machine), Error> {
-        let Self { mut options, declared, clock, entropy, .. } = self;
+    fn machine(self, disk: Arc<dyn Disk>) -> Result<(Options, Registry, Machine), Error> {
+        let Self { mut options, registry, clock, entropy, .. } = self;
         let retention = &mut options.policy.retention;
         retention.stubs = retention.stubs.max(retention.whole);
         let machine = Machine { disk, clock, entropy };
@@ -522,7 +511,7 @@ impl Builder {
             let made = machine.begin_after(seq, time, options.checkpoint_cache_bytes);
             made.map_err(|error| Error::opening(error, machine.disk.location()))?;
         }
-        Ok((options, declared, machine))
+        Ok((options, registry, machine))
     }
 }
 
@@ -532,6 +521,19 @@ fn disk_of(path: &Path) -> Result<Arc<dyn Disk>, Error> {
         io::ErrorKind::NotADirectory => {
             Error::NotADatabase { location: location(), what: "it is not a directory".into() }
         }
+        _ => Error::Io { what: format!("opening {}", location()), source },
+    })?;
+    Ok(Arc::new(disk))
+}
+
+/// The disk of a directory that is to be read only.
+pub(super) fn reading(path: &Path) -> Result<Arc<dyn Disk>, Error> {
+    let location = || path.display().to_string();
+    let not_a_database =
+        |what: &str| Error::NotADatabase { location: location(), what: what.into() };
+    let disk = RealDisk::open(path).map_err(|source| match source.kind() {
+        io::ErrorKind::NotADirectory => not_a_database("it is not a directory"),
+        io::ErrorKind::NotFound => not_a_database("there is nothing"),
         _ => Error::Io { what: format!("opening {}", location()), source },
     })?;
     Ok(Arc::new(disk))

@@ -226,32 +226,42 @@ impl Call {
         self.blank.call.as_ref().expect("it was made with one")
     }
 
-    /// Runs the code, and makes a request of what it did.
     fn run(&self, source: &mut dyn Source, attempt: u32) -> Result<RequestData, Error> {
-        let time = source.moment().time;
-        let mut tx = Transaction::new(source, self.blank.clone(), attempt);
-        let result = {
-            let _inside = reentrancy::enter_procedure();
-            let result =
-                catch_unwind(AssertUnwindSafe(|| (self.run)(&self.call().arguments, &mut tx)));
-            // The panic's payload is the caller's own, too.
-            result.map_err(|payload| drop(catch_unwind(AssertUnwindSafe(|| drop(payload)))))
-        };
-        let mut data = tx.into_data();
-        if let Some(call) = &mut data.call {
-            call.time = time;
-        }
-        match result.map_err(|()| Error::Panicked { what: self.name })? {
-            Ok(output) => data.verdict = Verdict::Commit(output),
-            Err(Abort::Reject(rejection)) => {
-                data.operations.clear();
-                data.verdict = Verdict::Reject(rejection);
-            }
-            Err(Abort::Engine(error)) => return Err(error),
-        }
-        check_request(&data)?;
-        Ok(data)
+        run_code(self.name, self.run, &self.blank, source, attempt)
     }
+}
+
+/// Runs the code of a procedure on the arguments in `blank`, and makes a request of what it did.
+pub(super) fn run_code(
+    name: &'static str,
+    run: Run,
+    blank: &RequestData,
+    source: &mut dyn Source,
+    attempt: u32,
+) -> Result<RequestData, Error> {
+    let time = source.moment().time;
+    let arguments = &blank.call.as_ref().expect("it was made with a call").arguments;
+    let mut tx = Transaction::new(source, blank.clone(), attempt);
+    let result = {
+        let _inside = reentrancy::enter_procedure();
+        let result = catch_unwind(AssertUnwindSafe(|| run(arguments, &mut tx)));
+        // The panic's payload is the caller's own, too.
+        result.map_err(|payload| drop(catch_unwind(AssertUnwindSafe(|| drop(payload)))))
+    };
+    let mut data = tx.into_data();
+    if let Some(call) = &mut data.call {
+        call.time = time;
+    }
+    match result.map_err(|()| Error::Panicked { what: name })? {
+        Ok(output) => data.verdict = Verdict::Commit(output),
+        Err(Abort::Reject(rejection)) => {
+            data.operations.clear();
+            data.verdict = Verdict::Reject(rejection);
+        }
+        Err(Abort::Engine(error)) => return Err(error),
+    }
+    check_request(&data)?;
+    Ok(data)
 }
 
 /// The newest state, with the lock held: nobody else writes.

@@ -1,11 +1,12 @@
 //! What all handles of one open database share.
 
 use super::{
-    builder::{Declared, Options},
+    builder::Options,
     error::Error,
     live::Live,
     owner::Owner,
     procedure::Procedures,
+    registry::Registry as Declared,
     rule_set::Registration,
     rules::Tallies,
     sequencer::{FrozenPoint, Parked, Poison, Sequencer},
@@ -99,6 +100,7 @@ impl Core {
         machine: Machine,
         recovered: Recovered,
     ) -> Self {
+        let Declared { procedures, rules } = declared;
         let Recovered {
             lock,
             uuid,
@@ -126,8 +128,8 @@ impl Core {
         Self {
             owner: Owner::here(),
             options,
-            procedures: declared.procedures,
-            rules: declared.rules,
+            procedures,
+            rules,
             machine,
             source,
             recovery: report,

@@ -4,11 +4,12 @@
 use super::{
     AuditReport, Engine, KeyStatus, OnBrokenRule, RuleSetStatus, Snapshot,
     audit::Scope,
-    builder::{Declared, Options},
+    builder::Options,
     closure::{Audit, ClosureReport, ClosureVerdict, Reconciliation},
     error::Error,
     outcome::Answer,
     pressure::Terms,
+    registry::Registry,
 };
 use crate::{
     base::{Bytes, IdempotencyKey, Mode, RequestData, SeqNo, Verdict},
@@ -24,7 +25,7 @@ const CORRELATION: &[u8] = b"steadfast.closure";
 #[must_use = "dropped, the database is as it was found"]
 pub struct Contained {
     options: Options,
-    declared: Declared,
+    registry: Registry,
     machine: Machine,
     found: recovery::Contained,
 }
@@ -61,11 +62,11 @@ pub enum Settle {
 impl Contained {
     pub(super) fn new(
         options: Options,
-        declared: Declared,
+        registry: Registry,
         machine: Machine,
     ) -> Result<Self, Error> {
-        let found = super::opening::contain(&options, &declared, &machine)?;
-        Ok(Self { options, declared, machine, found })
+        let found = super::opening::contain(&options, &registry, &machine)?;
+        Ok(Self { options, registry, machine, found })
     }
 
     /// What was found: how the log ended, what of it will be cut off, how many digests agree.
@@ -80,8 +81,8 @@ impl Contained {
     /// # Errors
     /// As [`Builder::open`](crate::Builder::open); what can be tried again there can be here.
     pub fn restore(self) -> Result<Restored, Error> {
-        let Self { options, declared, machine, found } = self;
-        Ok(Restored { engine: Engine::restore(options, declared, machine, found)? })
+        let Self { options, registry, machine, found } = self;
+        Ok(Restored { engine: Engine::restore(options, registry, machine, found)? })
     }
 }
 

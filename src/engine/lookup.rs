@@ -88,7 +88,9 @@ impl Core {
             let reply = match known {
                 Some(known) if request.verdict != Verdict::Fence => {
                     match admission::recall(known, fingerprint) {
-                        Decision::Refused(refusal) => Err(refused(refusal, &sequencer)),
+                        Decision::Refused(refusal) => {
+                            Err(refused(refusal, sequencer.poison.as_ref()))
+                        }
                         Decision::Remembered(row) => decided(&row, terms.on_duplicate),
                         other => unreachable!("{other:?} is not remembered"),
                     }

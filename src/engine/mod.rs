@@ -31,8 +31,10 @@ mod pressure;
 mod procedure;
 mod reading;
 mod reentrancy;
+mod registry;
 mod request;
 mod resolve;
+mod retention;
 mod room;
 mod rule_set;
 mod rules;
@@ -49,6 +51,7 @@ mod totals;
 mod transaction;
 mod update;
 mod upkeep;
+pub(crate) mod verify;
 mod window;
 mod writing;
 
@@ -66,8 +69,10 @@ pub use outcome::{
 };
 pub use pressure::{Durability, OnDuplicate, QueueReport};
 pub use procedure::Procedure;
+pub use registry::Registry;
 pub use request::Request;
 pub use resolve::{Encoded, KeyStatus};
+pub use retention::LogRetention;
 pub use rule_set::{OnBrokenRule, RuleSetStatus};
 pub use rules::{AuditReport, AuditedTotal, InvariantStatus};
 pub use snapshot::Snapshot;
@@ -77,6 +82,12 @@ pub use time::ClockStatus;
 pub use totals::{SumInvariantStatus, TotalStatus, TotalsReport};
 pub use transaction::Transaction;
 pub use update::Abort;
+#[cfg(feature = "testing")]
+pub(crate) use verify::verify_on;
+pub use verify::{
+    Coverage, Deviation, Divergence, MissingProcedure, Obstacle, Part, ReplayTally, ReplayVerdict,
+    Subject, VerifyReport, verify,
+};
 pub use window::WindowStatus;
 
 use self::core::Core;

@@ -1,10 +1,8 @@
 //! Opening a machine: recovery, and what is due before anyone is served.
 
 use super::{
-    Engine, Error,
-    builder::{Declared, Options},
-    close::Handle,
-    core::Core,
+    Engine, Error, builder::Options, close::Handle, core::Core, registry::Registry,
+    retention::LogRetention,
 };
 use crate::recovery::{self, Machine, Settings};
 use std::{io, sync::Arc};
@@ -13,28 +11,28 @@ impl Engine {
     /// Opens the database, as far as nobody need look at what was found first.
     pub(super) fn open_machine(
         options: Options,
-        declared: Declared,
+        registry: Registry,
         machine: Machine,
     ) -> Result<Self, Error> {
         if options.read_only {
-            return Self::open_to_read(options, declared, machine);
+            return Self::open_to_read(options, registry, machine);
         }
-        let contained = contain(&options, &declared, &machine)?;
-        Self::restore(options, declared, machine, contained)
+        let contained = contain(&options, &registry, &machine)?;
+        Self::restore(options, registry, machine, contained)
     }
 
     /// Carries out what was planned for a database that was looked at, and serves it.
     pub(super) fn restore(
         options: Options,
-        declared: Declared,
+        registry: Registry,
         machine: Machine,
         contained: recovery::Contained,
     ) -> Result<Self, Error> {
         let recovered = contained
-            .apply(&machine, options.segment_bytes)
+            .apply(&machine, &settings(&options))
             .map_err(|error| Error::opening(error, machine.disk.location()))?;
         let many = recovered.segments > recovery::SEGMENTS_AT_OPEN;
-        let core = Arc::new(Core::new(options, declared, machine, recovered));
+        let core = Arc::new(Core::new(options, registry, machine, recovered));
         let due = core.due(&core.sequencer.lock());
         match core.set_going(many || due) {
             // That is done when there is room. Until then all that is durable is read, and writes go on as far as they find room; to
@@ -52,11 +50,11 @@ impl Engine {
         Ok(engine)
     }
 
-    fn open_to_read(options: Options, declared: Declared, machine: Machine) -> Result<Self, Error> {
-        declared.check()?;
+    fn open_to_read(options: Options, registry: Registry, machine: Machine) -> Result<Self, Error> {
+        registry.check()?;
         let recovered = recovery::open_read_only(&machine, settings(&options))
             .map_err(|error| Error::opening(error, machine.disk.location()))?;
-        let core = Arc::new(Core::new(options, declared, machine, recovered));
+        let core = Arc::new(Core::new(options, registry, machine, recovered));
         Ok(Self(Arc::new(Handle::start(core)?)))
     }
 }
@@ -64,10 +62,10 @@ impl Engine {
 /// Locks and verifies the database, and leaves it as it is.
 pub(super) fn contain(
     options: &Options,
-    declared: &Declared,
+    registry: &Registry,
     machine: &Machine,
 ) -> Result<recovery::Contained, Error> {
-    declared.check()?;
+    registry.check()?;
     recovery::contain(machine, &settings(options))
         .map_err(|error| Error::opening(error, machine.disk.location()))
 }
@@ -75,8 +73,10 @@ pub(super) fn contain(
 fn settings(options: &Options) -> Settings {
     Settings {
         cache_bytes: options.checkpoint_cache_bytes,
+        segment_bytes: options.segment_bytes,
         filter_bytes: options.filter_limit_bytes,
         scopes: options.policy.scope_limit < u64::MAX,
         accept_clock_jump: options.accept_clock_jump,
+        keep_log: options.log_retention == LogRetention::KeepAll,
     }
 }

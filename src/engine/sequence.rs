@@ -7,7 +7,7 @@ use super::{
     outcome::Answer,
     preread::{Newest, Preread},
     pressure::{OnDuplicate, Terms},
-    sequencer::{About, Sequencer},
+    sequencer::{About, Poison, Sequencer},
 };
 use crate::{
     admission::{Admitted, At, Cold, Decision, Refusal, admit},
@@ -85,7 +85,7 @@ impl Core {
                     Refusal::Fenced(stub) => About::Entry(stub.seq),
                     _ => About::State,
                 };
-                (Err(refused(refusal, sequencer)), about)
+                (Err(refused(refusal, sequencer.poison.as_ref())), about)
             }
             Decision::Cold(cold) => return Err(cold),
         })
@@ -132,7 +132,7 @@ pub(super) fn decided(row: &WindowRow, on_duplicate: OnDuplicate) -> Result<Answ
 }
 
 /// A refusal as the caller is told.
-pub(super) fn refused(refusal: Refusal, sequencer: &Sequencer) -> Error {
+pub(super) fn refused(refusal: Refusal, poison: Option<&Poison>) -> Error {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     match refusal {
         Refusal::KeyReused { remembered, differs } => {
@@ -149,9 +149,7 @@ pub(super) fn refused(refusal: Refusal, sequencer: &Sequencer) -> Error {
         Refusal::DeadlineExceeded => Error::DeadlineExceeded,
         Refusal::Limit(limit) => Error::Limit(limit),
         Refusal::ReadOnly { reason } => Error::ReadOnly { reason: reason.into() },
-        Refusal::NotWritable => {
-            sequencer.poison.as_ref().map_or(Error::SequenceExhausted, Core::poisoned)
-        }
+        Refusal::NotWritable => poison.map_or(Error::SequenceExhausted, Core::poisoned),
         Refusal::Keyspace(mismatch) => {
             Error::KeyspaceMismatch { name: text(&mismatch.name), differs: mismatch.differs }
         }

@@ -42,3 +42,4 @@ mod service;
 mod support;
 mod swarm;
 mod totals;
+mod verify;

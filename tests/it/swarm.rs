@@ -188,6 +188,7 @@ fn a_printed_plan_is_rust() {
         remember: Some((600, 7200)),
         buffered_keys: true,
         queue_limit_requests: 4,
+        keep_log: true,
         events: vec![
             Commit { ask: Swap(0) },
             Buffered { ask: Dated(1, -60) },
@@ -243,4 +244,17 @@ fn who_does_not_wait_is_told_of_a_full_disk_at_most_once_after_it_has_room() {
     if let Err(failure) = swarm::run(766) {
         panic!("{failure}");
     }
+}
+
+/// The cache of a process that was killed shows what a write that failed has not brought to the medium.
+#[test]
+fn what_a_dropped_cache_shows_is_not_taken_for_a_change() {
+    let plan = Plan::empty(35).with(vec![
+        Event::Commit { ask: swarm::Ask::Put(0) },
+        Event::Fault { trouble: Trouble::WriteError, after: 1, forever: false },
+        Event::Commit { ask: swarm::Ask::Put(0) },
+        Event::Crash { after: 0, stop: swarm::Stop::Kill, hurdles: [None, None], twice: true },
+    ]);
+    let summary = plan.run().unwrap();
+    assert!(summary.verified > 0 && summary.replayed > 100, "{summary}");
 }

@@ -126,7 +126,6 @@ pub(crate) struct RuleBook {
 
 impl RuleBook {
     /// No rules.
-    #[cfg(test)]
     pub(crate) const fn new() -> Self {
         Self {
             by_keyspace: BTreeMap::new(),
@@ -180,6 +179,15 @@ impl RuleBook {
         self.crossed.extend(keyspaces.map(|keyspace| keyspace.name.clone()));
         self.across.push(rule);
         self.across.sort_by_key(|rule| rule.name());
+    }
+
+    /// Takes over what another one has.
+    pub(crate) fn extend(&mut self, other: &Self) {
+        for rules in other.by_keyspace.values().flatten() {
+            self.add(rules.judge.clone());
+        }
+        other.sums.iter().cloned().for_each(|sum| self.add_sum(sum));
+        other.across.iter().cloned().for_each(|rule| self.add_across(rule));
     }
 
     pub(crate) fn is_empty(&self) -> bool {
