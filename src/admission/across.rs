@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     base::{
-        Bytes, KeyspaceDefinition, KeyspaceId, KeyspaceRef, LogTime, RequestData, Row,
+        Action, Bytes, KeyspaceDefinition, KeyspaceId, KeyspaceRef, LogTime, RequestData, Row,
         StoredRejection,
     },
     state::draft::Change,
@@ -33,9 +33,15 @@ impl Cold {
         );
     }
 
-    /// The request, to be tried again.
+    /// The request, to be tried again as it was handed in.
     pub(crate) fn into_request(self) -> RequestData {
-        self.request
+        let mut request = self.request;
+        for operation in &mut request.operations {
+            if let Action::Add { sum, .. } = &mut operation.action {
+                *sum = Bytes::new();
+            }
+        }
+        request
     }
 }
 

@@ -24,6 +24,8 @@ pub const KEYSPACE_NAME_BYTES: usize = 64;
 pub const ANCHORS: usize = 1024;
 /// Most records that an invariant across records reads to judge one.
 pub const ANCHOR_READS: usize = 256;
+/// Most records that all invariants across records together read for one request.
+pub const INVARIANT_READS: usize = 8192;
 /// Longest name of a procedure, in bytes.
 pub const PROCEDURE_NAME_BYTES: usize = 64;
 /// Most entries that may wait for the disk at once; also the gap in sequence numbers after an unclean end.

@@ -11,6 +11,7 @@ use crate::{
         rules::{Lookup, Missing},
     },
     base::{Bytes, KeyspaceDefinition, KeyspaceId, RequestData, Row, SeqNo},
+    checkpoint::CheckpointError,
 };
 
 impl Core {
@@ -28,8 +29,9 @@ impl Core {
                 let _rules = self.enter_rules();
                 cold.rehearse(&self.rules, &mut outside);
             }
+            // Not while the marks of the rules are set: it may wake others.
             if let Some(error) = outside.failed {
-                return Err(error);
+                return Err(self.checkpoint_error(error));
             }
         }
         Ok(cold.into_request())
@@ -42,7 +44,7 @@ struct Outside<'a> {
     view: &'a View,
     preread: &'a mut Preread,
     /// What the disk said.
-    failed: Option<Error>,
+    failed: Option<CheckpointError>,
 }
 
 impl Lookup for Outside<'_> {
@@ -55,7 +57,7 @@ impl Lookup for Outside<'_> {
             return Ok(seen);
         }
         self.preread.fetch(self.view, keyspace, key).map_err(|error| {
-            self.failed = Some(self.core.checkpoint_error(error));
+            self.failed = Some(error);
             Missing
         })
     }

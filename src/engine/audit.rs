@@ -23,6 +23,9 @@ use crate::{
 };
 use std::collections::BTreeSet;
 
+/// Keyspaces in which an enforced invariant could not be held against so many records.
+pub(super) type Obstacles = Vec<(String, u64)>;
+
 /// What an audit looks at, by name.
 #[derive(Debug, Default)]
 pub(super) struct Scope {
@@ -88,8 +91,7 @@ struct Audit<'a> {
     sums: Sums,
     /// Totals that a record can't be counted in.
     uncounted: BTreeSet<&'static str>,
-    /// Keyspaces in which an enforced invariant could not be held against so many records.
-    obstacles: Vec<(String, u64)>,
+    obstacles: Obstacles,
 }
 
 /// The records an audit looks at.
@@ -111,10 +113,7 @@ impl Layers for Looked<'_> {
 impl Engine {
     /// Looks at what is in scope. Says also in which keyspaces records can't be judged although an invariant is to be enforced, and how
     /// many.
-    pub(super) fn audit_within(
-        &self,
-        scope: &Scope,
-    ) -> Result<(AuditReport, Vec<(String, u64)>), Error> {
+    pub(super) fn audit_within(&self, scope: &Scope) -> Result<(AuditReport, Obstacles), Error> {
         let core = self.core();
         let (snapshot, kept) = Snapshot::with_totals(self.0.core.clone());
         let mut audit = Audit {
@@ -162,11 +161,17 @@ impl Audit<'_> {
     fn across(&mut self, core: &Core, across: &Across<'_>) -> Result<(), Error> {
         let in_scope =
             |rule: &dyn CrossJudge| self.scope.invariants.contains(rule.name().as_bytes());
-        self.records += across.audit(&in_scope, &mut self.tallies, &mut self.unjudged)?;
+        let counted = |keyspace: &Bytes| {
+            core.rules.of(keyspace).iter().any(|rules| self.scope.looks_at(rules))
+        };
+        let (tallies, unjudged) = (&mut self.tallies, &mut self.unjudged);
+        self.records += across.audit(&in_scope, &counted, tallies, unjudged)?;
         for rule in core.rules.across() {
             let unjudged = self.tallies.get(rule.name()).map_or(0, |tally| tally.unjudged);
-            if unjudged > 0 && rule.how().1 == Enforcement::Enforce {
-                self.obstacles.push((text(&rule.anchor().name), unjudged));
+            let keyspace = text(&rule.anchor().name);
+            let told = self.obstacles.iter().any(|(there, _)| *there == keyspace);
+            if unjudged > 0 && rule.how().1 == Enforcement::Enforce && !told {
+                self.obstacles.push((keyspace, unjudged));
             }
         }
         Ok(())
@@ -255,7 +260,7 @@ impl Audit<'_> {
         snapshot: &Snapshot,
         time: LogTime,
         kept: &Totals,
-    ) -> (AuditReport, Vec<(String, u64)>) {
+    ) -> (AuditReport, Obstacles) {
         let mut invariants = core.statuses(&self.tallies);
         invariants.retain(|status| self.scope.invariants.contains(status.invariant.as_bytes()));
         let report = AuditReport {

@@ -362,7 +362,7 @@ impl Builder {
     /// after a crash that is not understood, a disk that was restored, a clock that was wrong. [`open`](Self::open) is all but the
     /// reconciliation and the audit of this in one call.
     ///
-    /// 1. [`Contained`]: locked, verified, and as it was found. Only where there is no database one is made
+    /// 1. [`Contained`]: locked, verified, and as it was found
     /// 2. [`restore`](Contained::restore): what was never acknowledged is cut off, and the state can be read
     /// 3. [`reconcile`](crate::Restored::reconcile): what became of the keys that callers had no answer for; those of which nothing is
     ///    remembered can be fenced
@@ -376,6 +376,7 @@ impl Builder {
     /// # let dir = dir.path();
     /// use steadfast::{Audit, ClosureVerdict, Engine, IdempotencyKey, KeyStatus, Settle};
     ///
+    /// # drop(Engine::open(dir)?);
     /// let contained = Engine::recover(dir)?;
     /// println!("{}", contained.report());
     /// let in_doubt = [IdempotencyKey::new("shop", "order-1")?];
@@ -391,9 +392,10 @@ impl Builder {
     /// ```
     ///
     /// # Errors
-    /// As [`open`](Self::open), but for those of rules, which come later.
+    /// As [`open`](Self::open), but for those of rules, which come later. [`Error::NotADatabase`] also where there is none, or one whose creation
+    /// did not finish: there is nothing to recover.
     pub fn recover(self, path: impl AsRef<Path>) -> Result<Contained, Error> {
-        self.recover_disk(disk_of(path.as_ref())?)
+        self.recover_disk(reading(path.as_ref())?)
     }
 
     /// Opens the database on a disk of the caller's in steps.

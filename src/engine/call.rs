@@ -215,7 +215,7 @@ impl Core {
         let mut outside = Outside { core: self, view, preread, moment, failed: None };
         let made = call.run(&mut outside, run);
         match outside.failed {
-            Some(error) => Err(error),
+            Some(error) => Err(self.checkpoint_error(error)),
             None => Ok(made.ok()),
         }
     }
@@ -318,7 +318,7 @@ struct Outside<'a> {
     preread: &'a mut Preread,
     moment: Moment,
     /// What the disk said.
-    failed: Option<Error>,
+    failed: Option<crate::checkpoint::CheckpointError>,
 }
 
 impl Outside<'_> {
@@ -327,7 +327,7 @@ impl Outside<'_> {
         read: impl FnOnce(&mut Preread, &View) -> Result<T, crate::checkpoint::CheckpointError>,
     ) -> Result<T, Error> {
         read(self.preread, self.view).map_err(|error| {
-            self.failed = Some(self.core.checkpoint_error(error));
+            self.failed = Some(error);
             Error::Cold
         })
     }

@@ -9,7 +9,8 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Audit {
-    /// Those that changed since the last checkpoint. Totals are taken as they are kept.
+    /// Those that changed since the last checkpoint. Totals are taken as they are kept, and invariants across records are held against all
+    /// of their anchors: what one of them reads may have changed.
     Touched,
     /// All, and every total is counted anew.
     Full,
@@ -31,7 +32,9 @@ pub struct Reconciliation {
     pub fenced: u64,
     /// Not remembered, and fenced now.
     pub fenced_now: u64,
-    /// Not remembered, and left so.
+    /// Not remembered, and to be fenced, but made before what is forgotten: a delivery that is still on its way is refused anyway.
+    pub expired: u64,
+    /// Not remembered, and left so: as the caller said, or because it could not be fenced.
     pub left: u64,
 }
 
@@ -68,16 +71,27 @@ pub enum ClosureVerdict {
     },
 }
 
+/// What became of a key of which nothing is remembered.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Settled {
+    Fenced,
+    Expired,
+    Left,
+}
+
 impl Reconciliation {
-    pub(super) fn note(&mut self, status: &KeyStatus, fenced: bool) {
+    pub(super) fn note(&mut self, status: &KeyStatus, settled: Settled) {
         self.asked += 1;
         *match status {
             KeyStatus::Committed(_) => &mut self.committed,
             KeyStatus::Rejected { .. } => &mut self.rejected,
             KeyStatus::Stub { .. } => &mut self.stubs,
             KeyStatus::Fenced { .. } => &mut self.fenced,
-            KeyStatus::NotRemembered { .. } if fenced => &mut self.fenced_now,
-            KeyStatus::NotRemembered { .. } => &mut self.left,
+            KeyStatus::NotRemembered { .. } => match settled {
+                Settled::Fenced => &mut self.fenced_now,
+                Settled::Expired => &mut self.expired,
+                Settled::Left => &mut self.left,
+            },
         } += 1;
     }
 }
@@ -97,12 +111,19 @@ impl ClosureVerdict {
 
 impl fmt::Display for ClosureReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // First, since what is recorded in the log can be cut at its end.
+        match &self.verdict {
+            ClosureVerdict::Clean => writeln!(f, "incident closed: clean")?,
+            ClosureVerdict::Conditional { why } => {
+                writeln!(f, "incident closed: conditional: {}", why.join("; "))?;
+            }
+        }
         writeln!(f, "{}", self.recovery)?;
-        let Reconciliation { asked, committed, rejected, stubs, fenced, fenced_now, left } =
+        let Reconciliation { asked, committed, rejected, stubs, fenced, fenced_now, expired, left } =
             self.reconciliation;
         writeln!(
             f,
-            "  in doubt    {asked} keys: {committed} carried out, {rejected} refused, {stubs} decided long ago, {fenced} fenced before, {fenced_now} fenced now, {left} left"
+            "  in doubt    {asked} keys: {committed} carried out, {rejected} refused, {stubs} decided long ago, {fenced} fenced before, {fenced_now} fenced now, {expired} expired, {left} left"
         )?;
         let which = match self.coverage {
             Audit::Touched => "changed since the checkpoint",
@@ -122,11 +143,6 @@ impl fmt::Display for ClosureReport {
             let agrees = if total.kept == total.counted { "is" } else { "is not" };
             writeln!(f, "              total {:?} {agrees} what it is counted as", total.total)?;
         }
-        match &self.verdict {
-            ClosureVerdict::Clean => write!(f, "  verdict     clean"),
-            ClosureVerdict::Conditional { why } => {
-                write!(f, "  verdict     conditional: {}", why.join("; "))
-            }
-        }
+        Ok(())
     }
 }

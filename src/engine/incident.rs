@@ -3,11 +3,13 @@
 
 use super::{
     AuditReport, Engine, KeyStatus, OnBrokenRule, RuleSetStatus, Snapshot,
-    audit::Scope,
+    audit::{Obstacles, Scope},
     builder::Options,
-    closure::{Audit, ClosureReport, ClosureVerdict, Reconciliation},
+    closure::{Audit, ClosureReport, ClosureVerdict, Reconciliation, Settled},
     error::Error,
+    opening::Lacking,
     outcome::Answer,
+    owner::Owner,
     pressure::Terms,
     registry::Registry,
 };
@@ -15,7 +17,7 @@ use crate::{
     base::{Bytes, IdempotencyKey, Mode, RequestData, SeqNo, Verdict},
     recovery::{self, Machine, RecoveryReport},
 };
-use std::{fmt, sync::Arc};
+use std::{collections::BTreeSet, fmt, mem, sync::Arc};
 
 /// What entries that hold a [`ClosureReport`] say of the flow they are part of.
 const CORRELATION: &[u8] = b"steadfast.closure";
@@ -24,6 +26,14 @@ const CORRELATION: &[u8] = b"steadfast.closure";
 /// can open it. Dropped, it is let go, and no byte has changed.
 #[must_use = "dropped, the database is as it was found"]
 pub struct Contained {
+    owner: Owner,
+    location: String,
+    /// `None` once it is restored.
+    parts: Option<Parts>,
+}
+
+/// What it takes to restore a database.
+struct Parts {
     options: Options,
     registry: Registry,
     machine: Machine,
@@ -65,24 +75,43 @@ impl Contained {
         registry: Registry,
         machine: Machine,
     ) -> Result<Self, Error> {
-        let found = super::opening::contain(&options, &registry, &machine)?;
-        Ok(Self { options, registry, machine, found })
+        let found = super::opening::contain(&options, &registry, &machine, Lacking::Refused)?;
+        let location = machine.disk.location();
+        let parts = Some(Parts { options, registry, machine, found });
+        Ok(Self { owner: Owner::here(), location, parts })
     }
 
     /// What was found: how the log ended, what of it will be cut off, how many digests agree.
     #[must_use]
     pub fn report(&self) -> &RecoveryReport {
-        self.found.report()
+        self.parts().found.report()
     }
 
     /// Carries out what was planned: what was never acknowledged is cut off, durably, and the state is there to be read. Blocks and
     /// syncs. Rules that are new or changed are held against the records that are there; see [`OnBrokenRule`].
     ///
     /// # Errors
-    /// As [`Builder::open`](crate::Builder::open); what can be tried again there can be here.
-    pub fn restore(self) -> Result<Restored, Error> {
-        let Self { options, registry, machine, found } = self;
+    /// As [`Builder::open`](crate::Builder::open); what can be tried again there can be here. [`Error::Forked`] in a forked child.
+    pub fn restore(mut self) -> Result<Restored, Error> {
+        self.owner.check("restore")?;
+        let parts = self.parts.take().expect("it is restored once");
+        let Parts { options, registry, machine, found } = parts;
         Ok(Restored { engine: Engine::restore(options, registry, machine, found)? })
+    }
+}
+
+impl Contained {
+    const fn parts(&self) -> &Parts {
+        self.parts.as_ref().expect("it is not restored yet")
+    }
+}
+
+impl Drop for Contained {
+    /// A forked child leaves alone what is its parent's: unlocking it would unlock it for both.
+    fn drop(&mut self) {
+        if self.owner.is_elsewhere() {
+            mem::forget(self.parts.take());
+        }
     }
 }
 
@@ -100,24 +129,27 @@ impl Restored {
 
     /// Asks what became of each of these keys, as [`Engine::resolve`] does, shows that to `settle`, and does what that says. The keys
     /// are those the caller has no answer for: of its outbox, of its clients, of another database. Blocks; each key that is
-    /// fenced is synced.
+    /// fenced is synced. A key that is given twice is asked for once.
+    ///
+    /// One that can't be fenced is counted: as [expired](Reconciliation::expired) where a late delivery would be refused anyway, else as
+    /// [left](Reconciliation::left).
     ///
     /// # Errors
-    /// As [`Engine::resolve`] and [`Engine::fence`]. The database is closed then; what was fenced stays fenced.
+    /// As [`Engine::resolve`], and [`Engine::fence`] when something could not be written. The database is closed then; what was fenced
+    /// stays fenced.
     pub fn reconcile(
         self,
         keys: impl IntoIterator<Item = IdempotencyKey>,
         mut settle: impl FnMut(&IdempotencyKey, &KeyStatus) -> Settle,
     ) -> Result<Reconciled, Error> {
         let mut reconciliation = Reconciliation::default();
-        for key in keys {
+        let mut seen = BTreeSet::new();
+        for key in keys.into_iter().filter(|key| seen.insert(key.clone())) {
             let status = self.engine.resolve(&key)?;
             let fences = settle(&key, &status) == Settle::Fence
                 && matches!(status, KeyStatus::NotRemembered { .. });
-            if fences {
-                self.engine.fence(&key)?;
-            }
-            reconciliation.note(&status, fences);
+            let settled = if fences { fence(&self.engine, &key)? } else { Settled::Left };
+            reconciliation.note(&status, settled);
         }
         Ok(Reconciled { engine: self.engine, reconciliation })
     }
@@ -144,22 +176,20 @@ impl Reconciled {
     pub fn verify(self, audit: Audit) -> Result<Verified, Error> {
         let Self { engine, reconciliation } = self;
         let core = engine.core();
-        // What a checkpoint took in while opening can't be told from the rest any more.
-        let settled = core.sequencer.lock().base.meta().applied_seq;
-        let whole = audit == Audit::Full || settled != engine.recovery().checkpoint_seq;
-        let audit = if whole { Audit::Full } else { Audit::Touched };
-        let mut scope = Scope::of(&core.rules);
-        if audit == Audit::Touched {
-            scope = scope.of_touched();
+        let (coverage, (found, obstacles)) = match audit {
+            Audit::Touched => touched(&engine)?,
+            Audit::Full => (audit, engine.audit_within(&Scope::of(&core.rules))?),
+        };
+        let (grave, broken) = super::rule_set::broken(&found, obstacles);
+        let accepts = core.options.on_broken_rule == OnBrokenRule::Accept;
+        let refuses_writes = !grave.is_empty() || !broken.is_empty() && !accepts;
+        let mut why: Vec<_> = grave.into_iter().chain(broken).collect();
+        if core.options.on_broken_rule == OnBrokenRule::Refuse && refuses_writes {
+            return Err(Error::RuleBroken { what: why.join("; ") });
         }
-        let (found, obstacles) = engine.audit_within(&scope)?;
-        let broken = super::rule_set::broken(&found, obstacles);
-        let refusing = core.options.on_broken_rule;
-        if let (OnBrokenRule::Refuse, false) = (refusing, broken.is_empty()) {
-            return Err(Error::RuleBroken { what: broken.join("; ") });
+        if why.is_empty() {
+            why.extend(engine.rule_set().refused);
         }
-        let mut why = broken.clone();
-        why.extend(engine.rule_set().refused.filter(|refused| !why.contains(refused)));
         if reconciliation.left > 0 {
             let left = reconciliation.left;
             why.push(format!("of {left} keys nothing is remembered, and they are not fenced"));
@@ -167,13 +197,40 @@ impl Reconciled {
         let report = ClosureReport {
             recovery: engine.recovery().clone(),
             reconciliation,
-            coverage: audit,
+            coverage,
             audit: found,
             verdict: ClosureVerdict::of(why),
-            refuses_writes: refusing != OnBrokenRule::Accept && !broken.is_empty(),
+            refuses_writes,
             entry: None,
         };
         Ok(Verified { engine, report })
+    }
+}
+
+/// Looks at what is in memory; at all, where a checkpoint took some of that in meanwhile.
+fn touched(engine: &Engine) -> Result<(Audit, (AuditReport, Obstacles)), Error> {
+    let core = engine.core();
+    let found = engine.audit_within(&Scope::of(&core.rules).of_touched())?;
+    let settled = core.sequencer.lock().base.meta().applied_seq;
+    if settled == engine.recovery().checkpoint_seq {
+        return Ok((Audit::Touched, found));
+    }
+    Ok((Audit::Full, engine.audit_within(&Scope::of(&core.rules))?))
+}
+
+/// Fences a key, as far as it can be.
+fn fence(engine: &Engine, key: &IdempotencyKey) -> Result<Settled, Error> {
+    match engine.fence(key) {
+        Ok(_) => Ok(Settled::Fenced),
+        Err(Error::KeyExpired { .. }) => Ok(Settled::Expired),
+        Err(
+            Error::KeyAhead { .. }
+            | Error::KeyUntimed
+            | Error::Limit(_)
+            | Error::ReadOnly { .. }
+            | Error::NoSpace { .. },
+        ) => Ok(Settled::Left),
+        Err(error) => Err(error),
     }
 }
 
@@ -242,8 +299,7 @@ impl Engine {
 
 impl fmt::Debug for Contained {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let location = self.machine.disk.location();
-        f.debug_struct("Contained").field("location", &location).finish_non_exhaustive()
+        f.debug_struct("Contained").field("location", &self.location).finish_non_exhaustive()
     }
 }
 

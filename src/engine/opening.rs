@@ -17,7 +17,7 @@ impl Engine {
         if options.read_only {
             return Self::open_to_read(options, registry, machine);
         }
-        let contained = contain(&options, &registry, &machine)?;
+        let contained = contain(&options, &registry, &machine, Lacking::Made)?;
         Self::restore(options, registry, machine, contained)
     }
 
@@ -59,14 +59,22 @@ impl Engine {
     }
 }
 
+/// What becomes of a directory in which there is no database.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lacking {
+    Made,
+    Refused,
+}
+
 /// Locks and verifies the database, and leaves it as it is.
 pub(super) fn contain(
     options: &Options,
     registry: &Registry,
     machine: &Machine,
+    lacking: Lacking,
 ) -> Result<recovery::Contained, Error> {
     registry.check()?;
-    recovery::contain(machine, &settings(options))
+    recovery::contain(machine, &settings(options), lacking == Lacking::Made)
         .map_err(|error| Error::opening(error, machine.disk.location()))
 }
 

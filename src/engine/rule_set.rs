@@ -255,14 +255,18 @@ impl Finding {
     }
 }
 
-/// Which enforced rules an audit found broken, and which totals wrong, in words without keys and values.
-pub(super) fn broken(report: &AuditReport, obstacles: Vec<(String, u64)>) -> Vec<String> {
+/// What an audit found, in words without keys and values: which totals are wrong or can't be counted, which can't be accepted, and
+/// which enforced rules are broken.
+pub(super) fn broken(
+    report: &AuditReport,
+    obstacles: Vec<(String, u64)>,
+) -> (Vec<String>, Vec<String>) {
     let mut found = Finding::default();
     found.of_audit(report.clone(), obstacles);
     let differs = |total: &&AuditedTotal| total.counted.is_some() && total.kept != total.counted;
     let wrong = report.totals.iter().filter(differs);
     let wrong = wrong.map(|total| format!("total {:?} is not what it is counted as", total.total));
-    found.grave.into_iter().chain(found.broken).chain(wrong).collect()
+    (found.grave.into_iter().chain(wrong).collect(), found.broken)
 }
 
 /// So many records, in words.

@@ -108,12 +108,20 @@ impl Contained {
     }
 }
 
-/// Looks at everything in the directory, or refuses; nothing in it is changed, but where there is no database yet one is made.
-pub(crate) fn contain(machine: &Machine, settings: &Settings) -> Result<Contained, OpenError> {
+/// Looks at everything in the directory, or refuses; nothing in it is changed. Where there is no database, one is made if it may be.
+pub(crate) fn contain(
+    machine: &Machine,
+    settings: &Settings,
+    make: bool,
+) -> Result<Contained, OpenError> {
     let disk = &*machine.disk;
     let mut watch = Watch::new(machine);
     let (lock, settle_us) = begin(disk, &mut watch)?;
-    let directory = directory::identify(disk, &*machine.entropy, settings.cache_bytes)?;
+    let directory = if make {
+        directory::identify(disk, &*machine.entropy, settings.cache_bytes)?
+    } else {
+        directory::identify_existing(disk, settings.cache_bytes)?
+    };
     let (mut plan, checkpoint) = look(machine, directory, settings, &mut watch, None)?;
     plan.report.phases.settle_us = settle_us;
     Ok(Contained { plan, checkpoint, lock })

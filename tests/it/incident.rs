@@ -157,8 +157,8 @@ fn the_report_goes_to_the_log_and_the_engine_is_served() {
     assert_eq!((&report.verdict, report.refuses_writes), (&ClosureVerdict::Clean, false));
     assert_eq!(report.entry, Some(engine.durable_seq()));
     assert_eq!(&report.recovery, engine.recovery());
-    let line = report.to_string().lines().last().unwrap().to_owned();
-    assert_eq!(line, "  verdict     clean");
+    let line = report.to_string().lines().next().unwrap().to_owned();
+    assert_eq!(line, "incident closed: clean");
     let logged = disk.list("segments").unwrap().iter().any(|listed| {
         let file = disk.open(&format!("segments/{}", listed.name)).unwrap();
         let mut bytes = vec![0; file.len().unwrap() as usize];

@@ -132,8 +132,14 @@ impl<K: Key, V> CrossJudge for CrossInvariant<K, V> {
         anchors.extend(there.map(|change| change.key.clone()));
         for Part { keyspace, anchors: of } in &self.footprint {
             for Change { key, old, new, .. } in net.changed(&keyspace.identity)? {
-                for row in [old, new].into_iter().flatten() {
-                    anchors.extend(contained(self.name, || of(key, row))??);
+                if let Some(new) = new {
+                    anchors.extend(contained(self.name, || of(key, new))??);
+                }
+                // One that does not decode could not be read either, so nothing that was judged rests on it: it can be mended.
+                if let Some(old) = old
+                    && let Ok(there) = contained(self.name, || of(key, old))?
+                {
+                    anchors.extend(there);
                 }
                 if anchors.len() > ANCHORS {
                     return Ok(());

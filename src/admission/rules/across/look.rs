@@ -11,12 +11,12 @@ use crate::{
     },
     base::{
         Bytes, KeyspaceDefinition, KeyspaceId, KeyspaceIdentity, KeyspaceRef, LogTime, Row,
-        limits::{ANCHOR_READS, check},
+        limits::{ANCHOR_READS, INVARIANT_READS, check},
     },
     codec::{AsKey, Key, Keyspace, Record, encode_key},
     state::draft::Change,
 };
-use std::{collections::BTreeMap, fmt};
+use std::{cell::Cell, collections::BTreeMap, fmt};
 
 /// What a [`CrossInvariant`](crate::CrossInvariant) reads through: the records as they would be after the request, or, in an audit, as
 /// they are.
@@ -91,6 +91,8 @@ pub(crate) struct Net<'a> {
     numbers: &'a [KeyspaceRef],
     changes: BTreeMap<(KeyspaceId, &'a Bytes), &'a Change>,
     pub now: LogTime,
+    /// Records that were read so far, by all invariants together.
+    reads: Cell<usize>,
 }
 
 impl<'a> Net<'a> {
@@ -101,12 +103,13 @@ impl<'a> Net<'a> {
         now: LogTime,
     ) -> Self {
         let changes = changes.map(|change| ((change.keyspace, &change.key), change)).collect();
-        Self { keyspaces, numbers, changes, now }
+        Self { keyspaces, numbers, changes, now, reads: Cell::new(0) }
     }
 
     /// Of a request that changes nothing.
     pub(crate) const fn none(now: LogTime) -> Self {
-        Self { keyspaces: &[], numbers: &[], changes: BTreeMap::new(), now }
+        let reads = Cell::new(0);
+        Self { keyspaces: &[], numbers: &[], changes: BTreeMap::new(), now, reads }
     }
 
     /// How the request names a keyspace, and the number that has; none when it does not name it.
@@ -201,7 +204,7 @@ impl<'a> Look<'a> {
         })
     }
 
-    /// What time it is: that of the request's entry, or, in an audit, that of the state that is looked at.
+    /// What time it is: that of the request's entry, or, in an audit, the log time at which it looks.
     #[must_use]
     pub fn now(&self) -> LogTime {
         self.net.now
@@ -214,6 +217,10 @@ impl<'a> Look<'a> {
     ) -> Result<Option<Record<V>>, Ended> {
         self.reads += 1;
         check("records that an invariant reads to judge one", self.reads, 0, ANCHOR_READS)
+            .map_err(Unjudged::Limit)?;
+        let all = self.net.reads.get() + 1;
+        self.net.reads.set(all);
+        check("records that invariants read for one request", all, 0, INVARIANT_READS)
             .map_err(Unjudged::Limit)?;
         let key = encode_key(key).ok();
         let identity = self.declared(keyspace, key.as_ref())?;

@@ -27,7 +27,7 @@ use std::{fmt, sync::Arc};
 /// struct Payment { cents: i64, captured: bool }
 ///
 /// #[derive(Clone, Serialize, Deserialize)]
-/// struct Entry { payment: u64, cents: i64 }
+/// struct Entry { cents: i64 }
 ///
 /// const PAYMENTS: Keyspace<u64, Payment> = Keyspace::new("payments");
 /// const LEDGER: Keyspace<u64, Entry> = Keyspace::new("ledger");
@@ -40,10 +40,10 @@ use std::{fmt, sync::Arc};
 ///         _ => Err(Violation::new("there is no entry of that amount")),
 ///     }
 /// })
-/// .touched_by(&LEDGER, |_, entry| [entry.payment]);
+/// .touched_by(&LEDGER, |id, _| [*id]);
 ///
 /// let engine = Engine::builder().cross_invariant(booked).in_memory()?;
-/// let (payment, entry) = (Payment { cents: 100, captured: true }, Entry { payment: 7, cents: 100 });
+/// let (payment, entry) = (Payment { cents: 100, captured: true }, Entry { cents: 100 });
 /// let capture = || Request::unkeyed().put(&PAYMENTS, &7, &payment, Expect::Any);
 /// match engine.commit(capture())? {
 ///     Outcome::Rejected(Rejection::Invariant(broken)) => assert_eq!(broken.invariant, "captured is booked"),
