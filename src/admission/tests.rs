@@ -5,6 +5,7 @@ mod effects;
 mod limits;
 mod memory;
 mod order;
+mod sums;
 
 use super::*;
 use crate::{
