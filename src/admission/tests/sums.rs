@@ -5,7 +5,7 @@ use crate::{
     admission::rules::{
         Enforcement, Judge, Judged, Marked, Severity, SumInvariant, Sums, Violation,
     },
-    base::{RuleKind, RuleMark, RuleName},
+    base::{RuleKind, RuleMark, RuleName, Step},
 };
 use std::sync::LazyLock;
 
