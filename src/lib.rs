@@ -24,7 +24,10 @@ pub mod testing;
 pub use admission::{
     Differs,
     keyspaces::Difference,
-    rules::{Enforcement, Guard, Invariant, Rules, Severity, SumInvariant, Total, Violation},
+    rules::{
+        CrossInvariant, Enforcement, Guard, Invariant, Look, Rules, Severity, SumInvariant, Total,
+        Unread, Violation,
+    },
     shape::ShapeError,
 };
 pub use base::{
@@ -33,11 +36,14 @@ pub use base::{
 };
 pub use codec::{AsKey, Codec, CodecError, Key, KeyRange, Keyspace, Prefix, Shape};
 pub use engine::{
-    Abort, AuditReport, AuditedTotal, Background, BrokenInvariant, BrokenSumInvariant, Builder,
-    ChainHead, ClockStatus, CloseMark, CloseReport, Closed, Conflict, Durability, Encoded, Engine,
-    Error, ErrorKind, Found, IllegalTransition, InvariantStatus, Iter, KeyStatus, OnBrokenRule,
-    OnDuplicate, OutOfBounds, Outcome, Procedure, QueueReport, Receipt, Record, Rejection, Request,
-    Retry, Rng, RuleSetStatus, Snapshot, SumInvariantStatus, Ticket, TotalStatus, TotalsReport,
-    Transaction, Unmet, WindowStatus,
+    Abort, Audit, AuditReport, AuditedTotal, Background, BrokenInvariant, BrokenSumInvariant,
+    Builder, ChainHead, ClockStatus, CloseMark, CloseReport, Closed, ClosureReport, ClosureVerdict,
+    Conflict, Contained, Coverage, Deviation, Divergence, Durability, Encoded, Engine, Error,
+    ErrorKind, Found, IllegalTransition, InvariantStatus, Iter, KeyStatus, LogRetention,
+    MissingProcedure, Obstacle, OnBrokenRule, OnDuplicate, OutOfBounds, Outcome, Part, Procedure,
+    QueueReport, Receipt, Reconciled, Reconciliation, Record, Registry, Rejection, ReplayTally,
+    ReplayVerdict, Request, Restored, Retry, Rng, RuleSetStatus, Settle, Snapshot, Subject,
+    SumInvariantStatus, Ticket, TotalStatus, TotalsReport, Transaction, Unmet, Verified,
+    VerifyReport, WindowStatus, verify,
 };
 pub use recovery::{Phases, RecoveryReport, TornTail, Verdict};

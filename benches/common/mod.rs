@@ -80,6 +80,11 @@ pub struct Bench<S> {
 }
 
 impl<S: Store> Bench<S> {
+    /// A store with a record for each of these versions, from 0 on.
+    pub fn new(store: S, versions: Vec<u64>) -> Self {
+        Self { store, versions: Mutex::new(versions) }
+    }
+
     pub fn store(&self) -> &S {
         &self.store
     }
@@ -133,8 +138,8 @@ pub fn engine(dir: &Path, records: u64) -> Result<Bench<Engine>, Failure> {
 
 /// An engine that is open, with `records` records.
 pub fn bench_of(engine: Engine, records: u64) -> Result<Bench<Engine>, Failure> {
-    let versions = Mutex::new(preload(&engine, records)?);
-    Ok(Bench { store: engine, versions })
+    let versions = preload(&engine, records)?;
+    Ok(Bench::new(engine, versions))
 }
 
 /// Writes `records` records, and gives their versions.

@@ -12,9 +12,12 @@
 //! 8. additions stay within their bounds, operation by operation
 //! 9. the guards of all records that change, then the invariants of records, in the order of keyspaces and keys
 //! 10. totals stay within what can be kept, then the invariants of those that change, each in the order of names
+//! 11. the invariants across records, by name and by the key of the record they are about; what these need and is not in memory ends
+//!     the evaluation ([`Cold`])
 //!
 //! From 7 on a refusal is remembered like a commit: asked again later, the request could fare otherwise.
 
+mod across;
 mod evaluation;
 mod judgement;
 pub(crate) mod keyspaces;
@@ -23,6 +26,7 @@ pub(crate) mod shape;
 mod sums;
 mod window;
 
+pub(crate) use across::Cold;
 pub(crate) use window::recall;
 
 use crate::{
@@ -37,7 +41,7 @@ use crate::{
     },
 };
 use evaluation::Evaluation;
-use rules::{Monitored, RuleBook, Unjudged};
+use rules::{Ended, Monitored, RuleBook, Unjudged};
 use std::{convert::Infallible, sync::Arc};
 use window::{check_age, check_window};
 
@@ -53,6 +57,11 @@ pub(crate) trait View: Records<Error = Infallible> {
     fn keyspace(&self, name: &[u8]) -> Option<crate::base::KeyspaceDefinition>;
     /// The number the next keyspace gets.
     fn next_keyspace(&self) -> KeyspaceId;
+    /// The newest row of any record; `None` when it is not in memory.
+    fn at_hand(&self, keyspace: KeyspaceId, key: &[u8]) -> Option<Option<Row>> {
+        let Ok(row) = self.record(keyspace, key);
+        Some(row)
+    }
 }
 
 /// Where in the log the request would go, and whether the engine takes writes.
@@ -106,6 +115,8 @@ pub(crate) enum Decision {
     Conflict(Conflict),
     /// It can't be done, and nothing happened.
     Refused(Refusal),
+    /// Rules need rows that are not in memory: it is to be tried again with them.
+    Cold(Box<Cold>),
 }
 
 /// Proof that an entry was admitted, with the changes it makes to the state it was admitted on.
@@ -233,6 +244,16 @@ pub(crate) fn evaluate<V: View>(request: RequestData, view: &V, at: At<'_>) -> D
         None => match evaluation.play_and_judge(view) {
             Ok(refused) => refused,
             Err(refusal) => return Decision::Refused(refusal),
+        },
+    };
+    let refused = match refused {
+        Some(rejection) => Some(rejection),
+        None => match evaluation.judge_across(view) {
+            Ok(refused) => refused,
+            Err(Ended::Cold) => return Decision::Cold(Box::new(evaluation.cold())),
+            Err(Ended::Unjudged(unjudged)) => {
+                return Decision::Refused(Refusal::Unjudged(unjudged));
+            }
         },
     };
     match evaluation.refusal(refused) {

@@ -51,6 +51,17 @@ pub enum ShapeError {
         /// What is wrong with it.
         flaw: &'static str,
     },
+    /// An invariant across records read a keyspace that it does not name as part of its footprint: what happens there would go
+    /// by it.
+    #[error(
+        "rule {rule:?} reads keyspace {keyspace:?} without saying so: add `touched_by` to it; nothing was logged"
+    )]
+    Undeclared {
+        /// Its name.
+        rule: &'static str,
+        /// The name of the keyspace.
+        keyspace: &'static str,
+    },
     /// Two types were registered as one procedure.
     #[error(
         "two types were registered as version {version} of procedure {name:?}: give one of them another version, or another name"

@@ -1,5 +1,6 @@
 //! Decisions, on a state of a few maps.
 
+mod across;
 mod ages;
 mod effects;
 mod limits;

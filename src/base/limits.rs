@@ -20,6 +20,10 @@ pub const METADATA_BYTES: usize = 1 << 10;
 pub const ACTOR_BYTES: usize = 64;
 /// Longest keyspace name, in bytes.
 pub const KEYSPACE_NAME_BYTES: usize = 64;
+/// Most records that one invariant across records is held against for one request.
+pub const ANCHORS: usize = 1024;
+/// Most records that an invariant across records reads to judge one.
+pub const ANCHOR_READS: usize = 256;
 /// Longest name of a procedure, in bytes.
 pub const PROCEDURE_NAME_BYTES: usize = 64;
 /// Most entries that may wait for the disk at once; also the gap in sequence numbers after an unclean end.

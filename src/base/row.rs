@@ -29,9 +29,9 @@ pub struct Fingerprint {
     /// What it is the hash of: 1 = an intent given by the caller, 2 = operations and expectations, 3 = the name of a
     /// procedure and its arguments.
     pub kind: u8,
-    /// First four bytes of the hash of the operations alone, or of the name of a procedure (0 for an intent).
+    /// A short hash of the operations alone, or of the name of a procedure (0 for an intent).
     pub operations: u32,
-    /// First four bytes of the hash of the expectations alone, or of the arguments of a procedure (0 for an intent).
+    /// A short hash of the expectations alone, or of the arguments of a procedure (0 for an intent).
     pub expectations: u32,
 }
 

@@ -15,6 +15,8 @@ pub enum RuleKind {
     Total = 3,
     /// What is true of totals.
     SumInvariant = 4,
+    /// What is true of every record together with others.
+    CrossInvariant = 5,
 }
 
 /// Which rule.

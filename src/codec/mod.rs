@@ -10,6 +10,7 @@ mod error;
 mod key;
 mod keyspace;
 mod range;
+mod record;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -20,5 +21,6 @@ pub(crate) use key::{decode_key, describe_shape, encode_key, encode_shape};
 pub use keyspace::Keyspace;
 pub(crate) use range::ByteRange;
 pub use range::KeyRange;
+pub use record::Record;
 pub use value::Codec;
 pub(crate) use value::{codec_name, decode_i64, encode_i64};

@@ -78,7 +78,8 @@ impl Codec {
     /// [`CodecError::Limit`] when it takes more than 1 MiB; [`CodecError::Encode`] when the codec can't say it;
     /// [`CodecError::Untyped`] for [`Codec::Raw`].
     pub fn encode<T: Serialize + ?Sized>(self, value: &T) -> Result<Bytes, CodecError> {
-        let mut out = Capped::default();
+        // Most values fit without growing.
+        let mut out = Capped { kept: Vec::with_capacity(256), written: 0 };
         match self {
             Self::Raw => return Err(CodecError::Untyped),
             #[cfg(feature = "bincode")]
@@ -162,7 +163,6 @@ const fn decode_error(codec: Codec, kind: &'static str, len: usize) -> CodecErro
 }
 
 /// Keeps what is written while it is at most [`VALUE_BYTES`], and counts all of it.
-#[derive(Default)]
 struct Capped {
     kept: Vec<u8>,
     written: usize,

@@ -2,10 +2,11 @@
 
 use super::{
     Engine, Snapshot,
+    audit_across::Across,
     core::Core,
     error::Error,
     iter::Of,
-    merge::Merge,
+    merge::{Chunk, Layers, Merge},
     rules::{AuditReport, AuditedTotal, Tallies, Tally},
     totals::{SumInvariantStatus, text},
 };
@@ -13,11 +14,11 @@ use crate::{
     admission::{
         keyspaces::compare,
         rules::{
-            Enforcement, JudgedSum, Monitored, RuleBook, Ruled, SumInvariant, Sums, Unjudged,
-            judge_sum,
+            CrossJudge, Enforcement, JudgedSum, Monitored, RuleBook, Ruled, SumInvariant, Sums,
+            Unjudged, judge_sum,
         },
     },
-    base::{Bytes, Row, Totals},
+    base::{Bytes, LogTime, Row, Totals},
     codec::ByteRange,
 };
 use std::collections::BTreeSet;
@@ -28,6 +29,8 @@ pub(super) struct Scope {
     pub invariants: BTreeSet<Bytes>,
     pub totals: BTreeSet<Bytes>,
     pub sums: BTreeSet<Bytes>,
+    /// Of the records, those that are in memory: they changed since the checkpoint.
+    pub touched: bool,
 }
 
 impl Scope {
@@ -39,8 +42,15 @@ impl Scope {
             this.invariants.extend(rules.judge.invariants().iter().map(|(name, ..)| bytes(name)));
             this.totals.extend(rules.judge.totals().into_iter().map(bytes));
         }
+        this.invariants.extend(rules.across().iter().map(|rule| bytes(rule.name())));
         this.sums.extend(rules.sums().iter().map(|sum| bytes(sum.name())));
         this
+    }
+
+    /// Of records that changed since the checkpoint alone: no total can be counted in them. Invariants across records are held against all
+    /// anchors: what one of them reads may have changed.
+    pub(super) fn of_touched(self) -> Self {
+        Self { totals: BTreeSet::new(), touched: true, ..self }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -82,6 +92,22 @@ struct Audit<'a> {
     obstacles: Vec<(String, u64)>,
 }
 
+/// The records an audit looks at.
+struct Looked<'a> {
+    of: Of<'a>,
+    touched: bool,
+}
+
+impl Layers for Looked<'_> {
+    fn fetch(&mut self, layer: usize, range: &ByteRange, reverse: bool) -> Result<Chunk, Error> {
+        // The last layer is the checkpoint.
+        match (layer, self.touched) {
+            (2, true) => Ok(Chunk::none()),
+            _ => self.of.fetch(layer, range, reverse),
+        }
+    }
+}
+
 impl Engine {
     /// Looks at what is in scope. Says also in which keyspaces records can't be judged although an invariant is to be enforced, and how
     /// many.
@@ -100,10 +126,13 @@ impl Engine {
             uncounted: BTreeSet::new(),
             obstacles: Vec::new(),
         };
+        // Not before the last entry that the snapshot shows.
+        let time = core.log_time(&mut core.sequencer.lock());
         for rules in core.rules.keyspaces() {
             audit.keyspace(core, &snapshot, rules)?;
         }
-        Ok(audit.report(core, &snapshot, &kept))
+        audit.across(core, &Across { core, snapshot: &snapshot, time })?;
+        Ok(audit.report(core, &snapshot, time, &kept))
     }
 }
 
@@ -117,13 +146,28 @@ impl Audit<'_> {
             return Err(Error::KeyspaceMismatch { name: text(&identity.name), differs });
         }
         let mut obstacles = 0;
-        let mut layers = Of { snapshot, id: stored.id };
+        let of = Of { snapshot, id: stored.id };
+        let mut layers = Looked { of, touched: self.scope.touched };
         let (mut merge, mut left) = (Merge::<3>::new(false), ByteRange::of_bytes(Vec::new()));
         while let Some((key, row)) = merge.next(&mut layers, &mut left, usize::MAX)? {
             obstacles += u64::from(self.record(&rules, key, &row));
         }
         if obstacles > 0 {
             self.obstacles.push((text(&identity.name), obstacles));
+        }
+        Ok(())
+    }
+
+    /// Holds all anchors against the invariants across records.
+    fn across(&mut self, core: &Core, across: &Across<'_>) -> Result<(), Error> {
+        let in_scope =
+            |rule: &dyn CrossJudge| self.scope.invariants.contains(rule.name().as_bytes());
+        self.records += across.audit(&in_scope, &mut self.tallies, &mut self.unjudged)?;
+        for rule in core.rules.across() {
+            let unjudged = self.tallies.get(rule.name()).map_or(0, |tally| tally.unjudged);
+            if unjudged > 0 && rule.how().1 == Enforcement::Enforce {
+                self.obstacles.push((text(&rule.anchor().name), unjudged));
+            }
         }
         Ok(())
     }
@@ -151,6 +195,11 @@ impl Audit<'_> {
         }
         let mut broken = Vec::new();
         let judged = rules.judge.audit(key, row, &mut broken);
+        for (invariant, ..) in rules.judge.invariants() {
+            let tally = self.tallies.entry(invariant).or_default();
+            tally.checked += u64::from(judged.is_ok());
+            tally.unjudged += u64::from(judged.is_err());
+        }
         for Monitored { invariant, key } in broken {
             if self.scope.invariants.contains(invariant.as_bytes()) {
                 self.tallies.entry(invariant).or_default().note(key);
@@ -204,12 +253,14 @@ impl Audit<'_> {
         self,
         core: &Core,
         snapshot: &Snapshot,
+        time: LogTime,
         kept: &Totals,
     ) -> (AuditReport, Vec<(String, u64)>) {
         let mut invariants = core.statuses(&self.tallies);
         invariants.retain(|status| self.scope.invariants.contains(status.invariant.as_bytes()));
         let report = AuditReport {
             seq: snapshot.seq(),
+            time,
             records: self.records,
             invariants,
             totals: self.totals(core, kept),

@@ -4,6 +4,7 @@
 use super::{
     core::Core,
     error::Error,
+    retention::LogRetention,
     sequencer::{FrozenPoint, Parked},
 };
 use crate::{
@@ -301,8 +302,12 @@ impl Core {
         }
     }
 
-    /// Removes segments that nothing needs any more.
+    /// Removes segments that no opening needs any more, unless they are to be kept: then this engine forgets them.
     fn trim(&self, numbers: &[u64]) -> Result<(), Stopped> {
+        if self.options.log_retention == LogRetention::KeepAll {
+            self.writer.lock().forget(numbers);
+            return Ok(());
+        }
         let removed = numbers.iter().try_for_each(|&number| {
             match self.machine.disk.remove(&names::segment(number)) {
                 // Some file systems need room for that, too. It is tried again after the next checkpoint.

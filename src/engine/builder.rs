@@ -1,17 +1,15 @@
 //! How an engine is set up.
 
 use super::{
-    Background, Engine, OnBrokenRule,
-    error::Error,
-    pressure::Load,
-    procedure::{Procedure, Procedures},
+    Background, Contained, Engine, OnBrokenRule, error::Error, pressure::Load,
+    procedure::Procedure, registry::Registry, retention::LogRetention,
 };
 #[cfg(feature = "testing")]
 use crate::base::{LogTime, SeqNo};
 use crate::{
     admission::{
         Policy,
-        rules::{RuleBook, Rules, SumInvariant},
+        rules::{CrossInvariant, Rules, SumInvariant},
     },
     base::limits::GROUP_BYTES,
     codec::Key,
@@ -43,22 +41,9 @@ pub(super) struct Options {
     pub filter_limit_bytes: usize,
     pub policy: Policy,
     pub accept_clock_jump: bool,
+    pub log_retention: LogRetention,
     pub read_only: bool,
     pub on_broken_rule: OnBrokenRule,
-}
-
-/// What the program declares of itself.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Declared {
-    pub procedures: Procedures,
-    pub rules: RuleBook,
-}
-
-impl Declared {
-    pub(super) fn check(&self) -> Result<(), Error> {
-        self.procedures.check()?;
-        Ok(self.rules.check()?)
-    }
 }
 
 /// How many requests may wait for the disk, where nothing else was chosen.
@@ -85,7 +70,7 @@ const QUEUE_BYTES_MAX: usize = 2 * GROUP_BYTES;
 #[must_use = "a builder does nothing until it opens an engine"]
 pub struct Builder {
     options: Options,
-    declared: Declared,
+    registry: Registry,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     #[cfg(feature = "testing")]
@@ -112,10 +97,11 @@ impl Builder {
                     time_ordered: false,
                 },
                 accept_clock_jump: false,
+                log_retention: LogRetention::default(),
                 read_only: false,
                 on_broken_rule: OnBrokenRule::ReadOnly,
             },
-            declared: Declared::default(),
+            registry: Registry::new(),
             clock: Arc::new(SystemClock::new()),
             entropy: Arc::new(SystemEntropy),
             #[cfg(feature = "testing")]
@@ -126,7 +112,7 @@ impl Builder {
     /// Registers a [`Procedure`], so that it can be [called](Engine::call). Several versions of one are several types under one
     /// name. Registering two types under one name and version makes the opening fail ([`Error::Shape`]).
     pub fn procedure<P: Procedure>(mut self) -> Self {
-        self.declared.procedures.register::<P>();
+        self.registry = self.registry.procedure::<P>();
         self
     }
 
@@ -137,14 +123,28 @@ impl Builder {
     /// Where they are others than the database was last written under, the opening holds all records against what is new, and counts new
     /// totals, before anything is written: see [`on_broken_rule`](Self::on_broken_rule).
     pub fn rules<K: Key, V: 'static>(mut self, rules: Rules<K, V>) -> Self {
-        self.declared.rules.add(Arc::new(rules));
+        self.registry = self.registry.rules(rules);
+        self
+    }
+
+    /// Adds the procedures and rules of a [`Registry`] to those that were given already.
+    pub fn registry(mut self, registry: &Registry) -> Self {
+        self.registry = self.registry.and(registry);
         self
     }
 
     /// Adds an invariant of totals. Its name must be its own among all invariants, and the totals it is about those of some
     /// [`rules`](Self::rules), or the opening fails ([`Error::Shape`]).
     pub fn sum_invariant(mut self, invariant: SumInvariant) -> Self {
-        self.declared.rules.add_sum(invariant);
+        self.registry = self.registry.sum_invariant(invariant);
+        self
+    }
+
+    /// Adds an invariant across records, which every write is held against that changes a record it is about. What only the checkpoint has of
+    /// what it reads is fetched before its turn, so that no writer waits for another's. What was said of [`rules`](Self::rules) holds
+    /// of it, too.
+    pub fn cross_invariant<K: Key, V: 'static>(mut self, rule: CrossInvariant<K, V>) -> Self {
+        self.registry = self.registry.cross_invariant(rule);
         self
     }
 
@@ -257,6 +257,12 @@ impl Builder {
         self
     }
 
+    /// What becomes of the log that no opening needs any more. Default [`LogRetention::Trim`].
+    pub fn log_retention(mut self, retention: LogRetention) -> Self {
+        self.options.log_retention = retention;
+        self
+    }
+
     /// How many bytes may wait for the disk: of requests that were handed in and are not answered yet, of their answers,
     /// and 512 for each. While there is no room for one more, [`Engine::commit`] and [`Engine::submit`] wait, and
     /// [`Engine::try_submit`] gives [`Error::Overloaded`]. What is alone is let in whatever its length, and so is one answer
@@ -349,15 +355,54 @@ impl Builder {
     ///   else an opening writes waits for room, and meanwhile only reads and remembered outcomes are served
     /// - [`Error::Io`]: the system failed, or does not allow it
     pub fn open(self, path: impl AsRef<Path>) -> Result<Engine, Error> {
-        let path = path.as_ref();
-        let location = || path.display().to_string();
-        let disk = RealDisk::open_or_create(path).map_err(|source| match source.kind() {
-            io::ErrorKind::NotADirectory => {
-                Error::NotADatabase { location: location(), what: "it is not a directory".into() }
-            }
-            _ => Error::Io { what: format!("opening {}", location()), source },
-        })?;
-        self.open_disk(Arc::new(disk))
+        self.open_disk(disk_of(path.as_ref())?)
+    }
+
+    /// Opens the database in the directory `path` in steps, for when somebody is to see what was found before anything is done about it:
+    /// after a crash that is not understood, a disk that was restored, a clock that was wrong. [`open`](Self::open) is all but the
+    /// reconciliation and the audit of this in one call.
+    ///
+    /// 1. [`Contained`]: locked, verified, and as it was found. Only where there is no database one is made
+    /// 2. [`restore`](Contained::restore): what was never acknowledged is cut off, and the state can be read
+    /// 3. [`reconcile`](crate::Restored::reconcile): what became of the keys that callers had no answer for; those of which nothing is
+    ///    remembered can be fenced
+    /// 4. [`verify`](crate::Reconciled::verify): records and totals are held against the rules
+    /// 5. [`close`](crate::Verified::close): the report goes to the log, and the engine is there
+    ///
+    /// Dropped at any step, the database is let go; it can be opened again, at once.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().expect("a temporary directory");
+    /// # let dir = dir.path();
+    /// use steadfast::{Audit, ClosureVerdict, Engine, IdempotencyKey, KeyStatus, Settle};
+    ///
+    /// let contained = Engine::recover(dir)?;
+    /// println!("{}", contained.report());
+    /// let in_doubt = [IdempotencyKey::new("shop", "order-1")?];
+    /// let reconciled = contained.restore()?.reconcile(in_doubt, |_key, status| match status {
+    ///     // It will be sent again, under another key.
+    ///     KeyStatus::NotRemembered { .. } => Settle::Fence,
+    ///     _ => Settle::Leave,
+    /// })?;
+    /// let (engine, report) = reconciled.verify(Audit::Full)?.close()?;
+    /// assert_eq!((report.verdict, report.reconciliation.fenced_now), (ClosureVerdict::Clean, 1));
+    /// assert_eq!(report.entry, Some(engine.durable_seq()));
+    /// # Ok::<(), steadfast::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), but for those of rules, which come later.
+    pub fn recover(self, path: impl AsRef<Path>) -> Result<Contained, Error> {
+        self.recover_disk(disk_of(path.as_ref())?)
+    }
+
+    /// Opens the database on a disk of the caller's in steps.
+    ///
+    /// # Errors
+    /// As [`recover`](Self::recover).
+    #[cfg(feature = "testing")]
+    pub fn recover_on(self, disk: impl Disk) -> Result<Contained, Error> {
+        self.recover_disk(Arc::new(disk))
     }
 
     /// Opens the database in the directory `path` to read it only, and changes no byte of it: neither now, nor later, nor when
@@ -401,16 +446,7 @@ impl Builder {
     /// - [`Error::UnsupportedFormat`], [`Error::Corruption`]: as [`open`](Self::open)
     /// - [`Error::Io`]: the system failed, or does not allow it
     pub fn open_read_only(self, path: impl AsRef<Path>) -> Result<Engine, Error> {
-        let path = path.as_ref();
-        let location = || path.display().to_string();
-        let not_a_database =
-            |what: &str| Error::NotADatabase { location: location(), what: what.into() };
-        let disk = RealDisk::open(path).map_err(|source| match source.kind() {
-            io::ErrorKind::NotADirectory => not_a_database("it is not a directory"),
-            io::ErrorKind::NotFound => not_a_database("there is nothing"),
-            _ => Error::Io { what: format!("opening {}", location()), source },
-        })?;
-        self.read_disk(Arc::new(disk))
+        self.read_disk(reading(path.as_ref())?)
     }
 
     /// Opens the database on a disk of the caller's to read it only.
@@ -423,11 +459,11 @@ impl Builder {
     }
 
     fn read_disk(self, disk: Arc<dyn Disk>) -> Result<Engine, Error> {
-        let Self { mut options, declared, clock, entropy, .. } = self;
+        let Self { mut options, registry, clock, entropy, .. } = self;
         (options.read_only, options.threads) = (true, false);
         Engine::open_machine(
             options,
-            declared,
+            registry,
             Machine { disk: Arc::new(ReadOnlyDisk(disk)), clock, entropy },
         )
     }
@@ -456,7 +492,17 @@ impl Builder {
     }
 
     fn open_disk(self, disk: Arc<dyn Disk>) -> Result<Engine, Error> {
-        let Self { mut options, declared, clock, entropy, .. } = self;
+        let (options, registry, machine) = self.machine(disk)?;
+        Engine::open_machine(options, registry, machine)
+    }
+
+    fn recover_disk(self, disk: Arc<dyn Disk>) -> Result<Contained, Error> {
+        let (options, registry, machine) = self.machine(disk)?;
+        Contained::new(options, registry, machine)
+    }
+
+    fn machine(self, disk: Arc<dyn Disk>) -> Result<(Options, Registry, Machine), Error> {
+        let Self { mut options, registry, clock, entropy, .. } = self;
         let retention = &mut options.policy.retention;
         retention.stubs = retention.stubs.max(retention.whole);
         let machine = Machine { disk, clock, entropy };
@@ -465,6 +511,30 @@ impl Builder {
             let made = machine.begin_after(seq, time, options.checkpoint_cache_bytes);
             made.map_err(|error| Error::opening(error, machine.disk.location()))?;
         }
-        Engine::open_machine(options, declared, machine)
+        Ok((options, registry, machine))
     }
+}
+
+fn disk_of(path: &Path) -> Result<Arc<dyn Disk>, Error> {
+    let location = || path.display().to_string();
+    let disk = RealDisk::open_or_create(path).map_err(|source| match source.kind() {
+        io::ErrorKind::NotADirectory => {
+            Error::NotADatabase { location: location(), what: "it is not a directory".into() }
+        }
+        _ => Error::Io { what: format!("opening {}", location()), source },
+    })?;
+    Ok(Arc::new(disk))
+}
+
+/// The disk of a directory that is to be read only.
+pub(super) fn reading(path: &Path) -> Result<Arc<dyn Disk>, Error> {
+    let location = || path.display().to_string();
+    let not_a_database =
+        |what: &str| Error::NotADatabase { location: location(), what: what.into() };
+    let disk = RealDisk::open(path).map_err(|source| match source.kind() {
+        io::ErrorKind::NotADirectory => not_a_database("it is not a directory"),
+        io::ErrorKind::NotFound => not_a_database("there is nothing"),
+        _ => Error::Io { what: format!("opening {}", location()), source },
+    })?;
+    Ok(Arc::new(disk))
 }

@@ -8,7 +8,7 @@
 //! 4. what it wrote is admitted like any request, in the same hold of the lock
 
 use super::{
-    commit::Offered,
+    commit::{Offered, ROUNDS},
     core::{Core, View},
     error::Error,
     fingerprint,
@@ -21,12 +21,13 @@ use super::{
     pressure::{Load, Terms},
     procedure::{Procedure, Run},
     reentrancy,
+    sequence::Reply,
     sequencer::{About, Sequencer},
     transaction::{Moment, Scan, Source, Transaction},
     update::Abort,
 };
 use crate::{
-    admission::{self, shape::check_request},
+    admission::{self, Cold, shape::check_request},
     base::{
         Bytes, IdempotencyKey, KeyspaceDefinition, KeyspaceId, LogTime, ProcedureCall, RequestData,
         Row, SeqNo, Verdict,
@@ -35,9 +36,6 @@ use crate::{
     codec::ByteRange,
 };
 use std::panic::{AssertUnwindSafe, catch_unwind};
-
-/// How often a call is run to find what it needs from the disk.
-const ROUNDS: u32 = 8;
 
 /// A call, encoded.
 pub(super) struct Call {
@@ -55,10 +53,9 @@ enum Lacks {
     Written(Box<RequestData>),
     /// Room for what it wrote.
     Room(Box<RequestData>),
+    /// What rules across records need to judge it.
+    Rules(Box<Cold>),
 }
-
-/// An answer, and what it is about.
-type Reply = (Result<Answer, Error>, About);
 
 impl Call {
     pub(super) fn new<P: Procedure>(
@@ -97,6 +94,9 @@ impl Core {
         let mut moment = None;
 
         let mut preread = self.preread(&call.blank)?;
+        if let Some(reply) = self.retell(&call.blank, &preread, terms) {
+            return Ok(Offered::Answered(reply));
+        }
         let mut round = 1;
         loop {
             let mut sequencer = match self.room_for(sized.as_ref().unwrap_or(&call.blank), terms) {
@@ -127,12 +127,10 @@ impl Core {
                 Lacks::Room(data) => sized = Some(*data),
                 Lacks::Read => self.warm(call, &mut preread, None, &mut moment)?,
                 Lacks::Written(data) => self.warm(call, &mut preread, Some(*data), &mut moment)?,
+                // The request is made anew by the next run.
+                Lacks::Rules(cold) => drop(self.warm_rules(*cold, &mut preread)?),
             }
         }
-    }
-
-    fn preread(&self, request: &RequestData) -> Result<Preread, Error> {
-        Preread::load(self, request).map_err(|error| self.checkpoint_error(error))
     }
 
     /// Decides on a call, under the lock.
@@ -150,7 +148,7 @@ impl Core {
             return Ok((Err(reply), About::State));
         }
         if let Some(decision) = admission::decided_before(&call.blank, &newest, &at) {
-            return Ok(self.carry_out(sequencer, decision, terms));
+            return self.carry_out(sequencer, decision, terms).map_err(Lacks::Rules);
         }
         let first = Moment { time: at.time, seed: call.call().seed };
         let (moment, runs) = moment.get_or_insert((first, 0));
@@ -176,7 +174,7 @@ impl Core {
             let _rules = self.enter_rules();
             admission::evaluate(data, &newest, at)
         };
-        Ok(self.carry_out(sequencer, decision, terms))
+        self.carry_out(sequencer, decision, terms).map_err(Lacks::Rules)
     }
 
     /// Fetches the old rows of what a run `wrote`; or what it reads, for which the code is run without the lock, and what comes
@@ -228,32 +226,42 @@ impl Call {
         self.blank.call.as_ref().expect("it was made with one")
     }
 
-    /// Runs the code, and makes a request of what it did.
     fn run(&self, source: &mut dyn Source, attempt: u32) -> Result<RequestData, Error> {
-        let time = source.moment().time;
-        let mut tx = Transaction::new(source, self.blank.clone(), attempt);
-        let result = {
-            let _inside = reentrancy::enter_procedure();
-            let result =
-                catch_unwind(AssertUnwindSafe(|| (self.run)(&self.call().arguments, &mut tx)));
-            // The panic's payload is the caller's own, too.
-            result.map_err(|payload| drop(catch_unwind(AssertUnwindSafe(|| drop(payload)))))
-        };
-        let mut data = tx.into_data();
-        if let Some(call) = &mut data.call {
-            call.time = time;
-        }
-        match result.map_err(|()| Error::Panicked { what: self.name })? {
-            Ok(output) => data.verdict = Verdict::Commit(output),
-            Err(Abort::Reject(rejection)) => {
-                data.operations.clear();
-                data.verdict = Verdict::Reject(rejection);
-            }
-            Err(Abort::Engine(error)) => return Err(error),
-        }
-        check_request(&data)?;
-        Ok(data)
+        run_code(self.name, self.run, &self.blank, source, attempt)
     }
+}
+
+/// Runs the code of a procedure on the arguments in `blank`, and makes a request of what it did.
+pub(super) fn run_code(
+    name: &'static str,
+    run: Run,
+    blank: &RequestData,
+    source: &mut dyn Source,
+    attempt: u32,
+) -> Result<RequestData, Error> {
+    let time = source.moment().time;
+    let arguments = &blank.call.as_ref().expect("it was made with a call").arguments;
+    let mut tx = Transaction::new(source, blank.clone(), attempt);
+    let result = {
+        let _inside = reentrancy::enter_procedure();
+        let result = catch_unwind(AssertUnwindSafe(|| run(arguments, &mut tx)));
+        // The panic's payload is the caller's own, too.
+        result.map_err(|payload| drop(catch_unwind(AssertUnwindSafe(|| drop(payload)))))
+    };
+    let mut data = tx.into_data();
+    if let Some(call) = &mut data.call {
+        call.time = time;
+    }
+    match result.map_err(|()| Error::Panicked { what: name })? {
+        Ok(output) => data.verdict = Verdict::Commit(output),
+        Err(Abort::Reject(rejection)) => {
+            data.operations.clear();
+            data.verdict = Verdict::Reject(rejection);
+        }
+        Err(Abort::Engine(error)) => return Err(error),
+    }
+    check_request(&data)?;
+    Ok(data)
 }
 
 /// The newest state, with the lock held: nobody else writes.

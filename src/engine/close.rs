@@ -55,7 +55,7 @@ impl Handle {
     pub(super) fn close(&self) -> Result<CloseReport, Error> {
         self.core.owner.check("close")?;
         // First, so that also a call that leaves the rest to another one returns when nothing more is taken in.
-        self.core.sequencer.lock().closed = true;
+        self.core.take_no_more();
         // Those who wait for room would wait for ever.
         self.core.room.notify_all();
         let in_waker = reentrancy::in_waker();

@@ -2,9 +2,10 @@
 //!
 //! Everything that happens to one, in order:
 //!
-//! 1. [`Core::offer`] pre-reads what only the checkpoint has, then takes the sequencer's lock
+//! 1. [`Core::offer`] pre-reads what only the checkpoint has; most retries are answered by that. Then it takes the sequencer's lock
 //! 2. [`Core::sequence`] admits it on the newest applied state, applies it, and appends it to the group being filled;
-//!    or it gets its answer at once: a remembered outcome, a conflict, a refusal
+//!    or it gets its answer at once: a remembered outcome, a conflict, a refusal. Where rules across records need what only the
+//!    checkpoint has, the lock is given up, that is fetched, and it is tried again; at most [`ROUNDS`] times
 //! 3. the answer, of whatever kind, is parked until everything it saw is durable
 //! 4. whoever has the lead ([`Core::lead`]) takes the group, writes it and syncs it, outside of the lock, while the next
 //!    group fills
@@ -38,6 +39,9 @@ pub(super) enum Offered {
     Parked { slot: Arc<Slot>, leads: bool },
 }
 
+/// How often a request or a call is tried where it lacks what only the disk has.
+pub(super) const ROUNDS: u32 = 8;
+
 impl Core {
     /// Sequences a request and blocks until its answer is durable.
     pub(super) fn commit(&self, request: RequestData, terms: Terms) -> Result<Answer, Error> {
@@ -66,7 +70,7 @@ impl Core {
 
     /// Sequences a request. Blocks only for room, and for that only a caller with the patience; does no log I/O but for
     /// preparing a segment when none is ready.
-    pub(super) fn offer(&self, request: RequestData, terms: Terms) -> Result<Offered, Error> {
+    pub(super) fn offer(&self, mut request: RequestData, terms: Terms) -> Result<Offered, Error> {
         let buffered = terms.durability == Durability::Buffered;
         if buffered && request.key.is_some() && !self.options.buffered_keys {
             return Err(ShapeError::BufferedKey.into());
@@ -74,9 +78,16 @@ impl Core {
         if buffered {
             self.begin()?;
         }
+        // What was fetched for the rules, to be tried with.
+        let (mut warmed, mut round) = (None, 1);
         loop {
-            let preread =
-                Preread::load(self, &request).map_err(|error| self.checkpoint_error(error))?;
+            let mut preread = match warmed.take() {
+                Some(preread) => preread,
+                None => self.preread(&request)?,
+            };
+            if let Some(reply) = self.retell(&request, &preread, &terms) {
+                return Ok(Offered::Answered(reply));
+            }
             let mut sequencer = match self.room_for(&request, &terms) {
                 Ok(sequencer) => sequencer,
                 // What is remembered is told in every mode.
@@ -89,7 +100,19 @@ impl Core {
                 continue;
             }
             let before = sequencer.pending.bytes();
-            let (reply, about) = self.sequence(&mut sequencer, request, &preread, &terms);
+            let (reply, about) = match self.sequence(&mut sequencer, request, &preread, &terms) {
+                Ok(decided) => decided,
+                Err(_) if round == ROUNDS => {
+                    return Err(sequencer.overloaded(&*self.machine.clock));
+                }
+                Err(cold) => {
+                    drop(sequencer);
+                    round += 1;
+                    request = self.warm_rules(*cold, &mut preread)?;
+                    warmed = Some(preread);
+                    continue;
+                }
+            };
             if let Err(Error::DeadlineExceeded) = reply {
                 // It tells nothing but the time, and whoever is late does not wait for the disk.
                 return Err(Error::DeadlineExceeded);
@@ -102,6 +125,10 @@ impl Core {
             let load = Load::of(sequencer.pending.bytes() - before, &reply);
             return Ok(self.park(sequencer, reply, about, load, terms.patience));
         }
+    }
+
+    pub(super) fn preread(&self, request: &RequestData) -> Result<Preread, Error> {
+        Preread::load(self, request).map_err(|error| self.checkpoint_error(error))
     }
 
     /// Sees to it that what nobody waits for is written in time.

@@ -1,11 +1,12 @@
 //! What all handles of one open database share.
 
 use super::{
-    builder::{Declared, Options},
+    builder::Options,
     error::Error,
     live::Live,
     owner::Owner,
     procedure::Procedures,
+    registry::Registry as Declared,
     rule_set::Registration,
     rules::Tallies,
     sequencer::{FrozenPoint, Parked, Poison, Sequencer},
@@ -59,6 +60,10 @@ pub(super) struct Core {
     pub durable: AtomicU64,
     /// What was decided up to this entry is forgotten; changed under the sequencer's lock, read without.
     pub forgotten: AtomicU64,
+    /// Of what was decided up to this entry there are stubs at most; changed and read like `forgotten`.
+    pub stubs: AtomicU64,
+    /// Whether nothing more is taken in; changed under the sequencer's lock, read without.
+    pub closing: AtomicBool,
     /// The group of the checkpoint before the last: nothing before it is needed.
     pub checkpointed_g: AtomicU64,
     /// How the filter of remembered keys did.
@@ -67,6 +72,8 @@ pub(super) struct Core {
     pub in_vain: AtomicU64,
     /// What the opening found of the rules, where they are others than those that were recorded.
     pub registration: OnceLock<Registration>,
+    /// Why nothing is written after an incident, where that is so.
+    pub findings: OnceLock<Arc<str>>,
     /// How often invariants broke that are only monitored.
     pub monitored: Mutex<Tallies>,
     /// What random numbers of the caller's own code come from: one for each run.
@@ -93,6 +100,7 @@ impl Core {
         machine: Machine,
         recovered: Recovered,
     ) -> Self {
+        let Declared { procedures, rules } = declared;
         let Recovered {
             lock,
             uuid,
@@ -108,7 +116,7 @@ impl Core {
         let source = Source { disk: machine.disk.clone(), entropy: machine.entropy.clone(), uuid };
         let durable = fold.applied;
         let (registry, settled) = (fold.registry.clone(), fold.settled.clone());
-        let forgotten = fold.control.forgotten;
+        let (forgotten, stubs) = (fold.control.forgotten, fold.control.last_stub());
         let applied_g = reader.meta().applied_g;
         let log_bytes = report.bytes_scanned;
         let time = Timekeeper::new(&*machine.clock, fold.time);
@@ -120,8 +128,8 @@ impl Core {
         Self {
             owner: Owner::here(),
             options,
-            procedures: declared.procedures,
-            rules: declared.rules,
+            procedures,
+            rules,
             machine,
             source,
             recovery: report,
@@ -137,11 +145,14 @@ impl Core {
             settled,
             durable: AtomicU64::new(durable.get()),
             forgotten: AtomicU64::new(forgotten.get()),
+            stubs: AtomicU64::new(stubs.get()),
+            closing: AtomicBool::new(false),
             checkpointed_g: AtomicU64::new(applied_g),
             asked: AtomicU64::new(0),
             passed: AtomicU64::new(0),
             in_vain: AtomicU64::new(0),
             registration: OnceLock::new(),
+            findings: OnceLock::new(),
             monitored: Mutex::default(),
             seeds: AtomicU64::new(seeds),
             wakes: super::background::Wakes::default(),
@@ -163,6 +174,18 @@ impl Core {
 
     pub(super) fn forgotten(&self) -> SeqNo {
         SeqNo::new(self.forgotten.load(Ordering::Acquire))
+    }
+
+    /// Of what was decided up to this entry there are stubs at most.
+    pub(super) fn stubs(&self) -> SeqNo {
+        SeqNo::new(self.stubs.load(Ordering::Acquire))
+    }
+
+    /// From now on nothing more is taken in.
+    pub(super) fn take_no_more(&self) {
+        let mut sequencer = self.sequencer.lock();
+        sequencer.closed = true;
+        self.closing.store(true, Ordering::Release);
     }
 
     /// What went wrong in the checkpoint, as a reader is told. redb refuses everything after an error of the system, so

@@ -92,7 +92,8 @@ pub enum Error {
         "the idempotency key does not say when it was made: make it with `time_ordered` or `from_uuid`; nothing was logged"
     )]
     KeyUntimed,
-    /// Too much waits for the disk, and the request was not to wait for its turn. Nothing was logged.
+    /// Too much waits for the disk, and the request was not to wait for its turn; or what a procedure or an invariant across records
+    /// reads left memory again and again before its turn. Nothing was logged.
     #[error(
         "too much waits for the disk: try again in {} ms under the same key; nothing was logged", .retry_after.as_millis()
     )]

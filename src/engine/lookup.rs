@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     admission::{self, Decision},
-    base::{RequestData, Verdict},
+    base::{Remembered, RequestData, Verdict, sync::atomic::Ordering},
 };
 
 impl Core {
@@ -24,6 +24,25 @@ impl Core {
             None => self.check_takes_writes().map(|()| None),
             Some(Offered::Answered(answer)) => answer.map(Some),
             Some(Offered::Parked { slot, leads }) => self.await_reply(&slot, leads).map(Some),
+        }
+    }
+
+    /// The answer to most retries, without the sequencer's lock: what is durable and remembered whole was decided for good, so it does not
+    /// matter what else is being decided. `None` for everything else, a different request under the same key included.
+    pub(super) fn retell(
+        &self,
+        request: &RequestData,
+        preread: &Preread,
+        terms: &Terms,
+    ) -> Option<Result<Answer, Error>> {
+        let (row, (_, fingerprint)) = (preread.whole.as_ref()?, request.key.as_ref()?);
+        let told = row.seq <= self.durable() && row.seq > self.stubs();
+        if !told || self.closing.load(Ordering::Acquire) {
+            return None;
+        }
+        match admission::recall(Remembered::Row(row.clone()), fingerprint) {
+            Decision::Remembered(row) => Some(decided(&row, terms.on_duplicate)),
+            _ => None,
         }
     }
 
@@ -39,6 +58,9 @@ impl Core {
         loop {
             let preread =
                 Preread::load(self, request).map_err(|error| self.checkpoint_error(error))?;
+            if !asks && let Some(reply) = self.retell(request, &preread, terms) {
+                return Ok(Some(Offered::Answered(reply)));
+            }
             let sequencer = self.sequencer.lock();
             if sequencer.closed {
                 return Err(Error::Closed);
@@ -66,7 +88,9 @@ impl Core {
             let reply = match known {
                 Some(known) if request.verdict != Verdict::Fence => {
                     match admission::recall(known, fingerprint) {
-                        Decision::Refused(refusal) => Err(refused(refusal, &sequencer)),
+                        Decision::Refused(refusal) => {
+                            Err(refused(refusal, sequencer.poison.as_ref()))
+                        }
                         Decision::Remembered(row) => decided(&row, terms.on_duplicate),
                         other => unreachable!("{other:?} is not remembered"),
                     }

@@ -1,6 +1,8 @@
 //! The engine: the only module that knows the order in which everything happens. That order is in [`commit`].
 
+mod across;
 mod audit;
+mod audit_across;
 mod background;
 mod begin;
 mod builder;
@@ -9,10 +11,12 @@ mod calling;
 mod chance;
 mod close;
 mod close_report;
+mod closure;
 mod commit;
 mod core;
 mod error;
 mod fingerprint;
+mod incident;
 mod iter;
 mod lead;
 mod live;
@@ -27,8 +31,10 @@ mod pressure;
 mod procedure;
 mod reading;
 mod reentrancy;
+mod registry;
 mod request;
 mod resolve;
+mod retention;
 mod room;
 mod rule_set;
 mod rules;
@@ -45,6 +51,7 @@ mod totals;
 mod transaction;
 mod update;
 mod upkeep;
+pub(crate) mod verify;
 mod window;
 mod writing;
 
@@ -52,7 +59,9 @@ pub use background::Background;
 pub use builder::Builder;
 pub use chance::Rng;
 pub use close_report::{CloseMark, CloseReport, Closed};
+pub use closure::{Audit, ClosureReport, ClosureVerdict, Reconciliation};
 pub use error::{Error, ErrorKind, Retry};
+pub use incident::{Contained, Reconciled, Restored, Settle, Verified};
 pub use iter::Iter;
 pub use outcome::{
     BrokenInvariant, BrokenSumInvariant, Conflict, Found, IllegalTransition, OutOfBounds, Outcome,
@@ -60,8 +69,10 @@ pub use outcome::{
 };
 pub use pressure::{Durability, OnDuplicate, QueueReport};
 pub use procedure::Procedure;
+pub use registry::Registry;
 pub use request::Request;
 pub use resolve::{Encoded, KeyStatus};
+pub use retention::LogRetention;
 pub use rule_set::{OnBrokenRule, RuleSetStatus};
 pub use rules::{AuditReport, AuditedTotal, InvariantStatus};
 pub use snapshot::Snapshot;
@@ -71,6 +82,12 @@ pub use time::ClockStatus;
 pub use totals::{SumInvariantStatus, TotalStatus, TotalsReport};
 pub use transaction::Transaction;
 pub use update::Abort;
+#[cfg(feature = "testing")]
+pub(crate) use verify::verify_on;
+pub use verify::{
+    Coverage, Deviation, Divergence, MissingProcedure, Obstacle, Part, ReplayTally, ReplayVerdict,
+    Subject, VerifyReport, verify,
+};
 pub use window::WindowStatus;
 
 use self::core::Core;
@@ -118,6 +135,15 @@ impl Engine {
     /// As [`Builder::open_read_only`].
     pub fn open_read_only(path: impl AsRef<Path>) -> Result<Self, Error> {
         Self::builder().open_read_only(path)
+    }
+
+    /// Opens the database in the directory `path` in steps, with the defaults of [`Builder`]: for when somebody is to see what was found
+    /// before anything is done about it.
+    ///
+    /// # Errors
+    /// As [`Builder::recover`].
+    pub fn recover(path: impl AsRef<Path>) -> Result<Contained, Error> {
+        Self::builder().recover(path)
     }
 
     /// Makes a database in memory, for the tests of a service. Every call makes another one; it is gone when it is

@@ -4,40 +4,14 @@ use super::error::{Error, Retry};
 use crate::{
     admission::{self, rules::Severity},
     base::{
-        Bytes, LogTime, Mode, Never, Remembered, Row, SeqNo, Standing, StoredOutcome,
-        StoredRejection, Transition, Version,
+        Bytes, LogTime, Mode, Never, Remembered, SeqNo, Standing, StoredOutcome, StoredRejection,
+        Transition, Version,
     },
     codec::{AsKey, CodecError, Key, Keyspace, encode_key},
 };
 use std::fmt;
 
-/// A record: a value and what is known of it. `Debug` shows the value as its own type does.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Record<V> {
-    /// The value.
-    pub value: V,
-    /// The entry that last wrote it: name it in [`Expect::Version`](crate::Expect) to write only over this one.
-    pub version: Version,
-    /// The entry that created it.
-    pub created: Version,
-    /// When it was last written.
-    pub time: LogTime,
-    /// Who last wrote it, as given to [`Request::actor`](crate::Request::actor).
-    pub actor: Bytes,
-}
-
-impl<V> Record<V> {
-    pub(crate) fn decode<K: Key>(keyspace: &Keyspace<K, V>, row: &Row) -> Result<Self, CodecError> {
-        Ok(Self {
-            value: keyspace.decode(row.schema, &row.value)?,
-            version: row.version,
-            created: row.created,
-            time: row.time,
-            actor: row.actor.clone(),
-        })
-    }
-}
+pub use crate::codec::Record;
 
 /// What came of a request. A refusal is an outcome, not an error; [`committed`](Self::committed) makes it one.
 ///

@@ -10,7 +10,7 @@ use crate::{
     admission,
     base::{
         Bytes, Control, IdempotencyKey, KeyspaceDefinition, KeyspaceId, KeyspaceIdentity,
-        Remembered, RequestData, Row, SeqNo, sync::atomic::Ordering::Relaxed,
+        Remembered, RequestData, Row, SeqNo, WindowRow, sync::atomic::Ordering::Relaxed,
     },
     checkpoint::CheckpointError,
     codec::ByteRange,
@@ -30,6 +30,8 @@ pub(super) struct Preread {
     rows: BTreeMap<(KeyspaceId, Bytes), Option<Row>>,
     ranges: Vec<Range>,
     window: Option<Option<Remembered>>,
+    /// What is remembered whole under the request's key, wherever it was found.
+    pub whole: Option<Arc<WindowRow>>,
     /// What was decided up to this entry was forgotten by then.
     forgotten: SeqNo,
     /// The keyspaces below this number were there.
@@ -47,15 +49,14 @@ impl Preread {
             rows: BTreeMap::new(),
             ranges: Vec::new(),
             window: None,
+            whole: None,
             forgotten: core.forgotten(),
             next_keyspace: core.registry.read().next_id(),
             empty: view.base.meta().applied_seq.get() == 0,
         };
-        if !this.empty {
-            // A request that was decided before has nothing else looked at.
-            if !this.load_window(core, &view, request)? {
-                this.load_records(core, &view, request)?;
-            }
+        // A request that was decided before has nothing else looked at.
+        if !this.load_window(core, &view, request)? && !this.empty {
+            this.load_records(core, &view, request)?;
         }
         Ok(this)
     }
@@ -82,10 +83,14 @@ impl Preread {
     ) -> Result<bool, CheckpointError> {
         let Some((key, _)) = &request.key else { return Ok(false) };
         let bytes = key.as_bytes();
-        let decided = |memtable: &Arc<Memtable>| Some(memtable.window(bytes)?.seq);
-        let decided = decided(&view.active).or_else(|| decided(view.frozen.as_ref()?));
-        if let Some(seq) = decided {
-            return Ok(seq > self.forgotten);
+        let recent = view.active.window(bytes).or_else(|| view.frozen.as_ref()?.window(bytes));
+        if let Some(row) = recent {
+            let remembered = row.seq > self.forgotten;
+            self.whole = Some(row);
+            return Ok(remembered);
+        }
+        if self.empty {
+            return Ok(false);
         }
         // The filter is read after the view: it knows all keys of the view's checkpoint, or more.
         let passed = core.settled.read().may_contain(key.hash());
@@ -96,6 +101,9 @@ impl Preread {
             core.in_vain.fetch_add(u64::from(row.is_none()), Relaxed);
         }
         let row = row.filter(|row| row.seq() > self.forgotten);
+        if let Some(Remembered::Row(row)) = &row {
+            self.whole = Some(row.clone());
+        }
         Ok(self.window.insert(row).is_some())
     }
 
@@ -319,5 +327,9 @@ impl admission::View for Newest<'_> {
 
     fn next_keyspace(&self) -> KeyspaceId {
         self.fold.registry.read().next_id()
+    }
+
+    fn at_hand(&self, keyspace: KeyspaceId, key: &[u8]) -> Option<Option<Row>> {
+        self.find(keyspace, key)
     }
 }

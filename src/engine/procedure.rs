@@ -101,12 +101,28 @@ impl Procedures {
         }
     }
 
+    /// Takes over what another one has.
+    pub(super) fn extend(&mut self, other: &Self) {
+        for (&place, &(of, run)) in &other.known {
+            let (there, _) = self.known.entry(place).or_insert((of, run));
+            if *there != of {
+                self.twice = Some(place);
+            }
+        }
+        self.twice = self.twice.or(other.twice);
+    }
+
     /// Refuses two types under one name and version.
     pub(super) fn check(&self) -> Result<(), Error> {
         match self.twice {
             Some((name, version)) => Err(ShapeError::ProcedureTwice { name, version }.into()),
             None => Ok(()),
         }
+    }
+
+    /// The code that goes by this name and version.
+    pub(super) fn named(&self, name: &str, version: u32) -> Option<Run> {
+        self.known.get(&(name, version)).map(|(_, run)| *run)
     }
 
     /// The code of a procedure.

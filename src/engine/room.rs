@@ -13,7 +13,7 @@ use crate::{
     admission,
     base::{
         Action, RequestData,
-        limits::{GROUP_BYTES, UNSYNCED_ENTRIES},
+        limits::{GROUP_BYTES, RECORD_KEY_BYTES, UNSYNCED_ENTRIES},
         sync::MutexGuard,
     },
 };
@@ -48,7 +48,7 @@ impl Core {
         request: &RequestData,
         terms: &Terms,
     ) -> Result<MutexGuard<'_, Sequencer>, Error> {
-        let bytes = entry_bound(request);
+        let bytes = self.entry_bound(request);
         // How many segments had been prepared when the first was asked for.
         let mut asked = None;
         loop {
@@ -92,7 +92,13 @@ impl Core {
 
     /// Whether there is room for the entry of a request now.
     pub(super) fn has_room(&self, sequencer: &Sequencer, request: &RequestData) -> bool {
-        self.lack(sequencer, request, entry_bound(request)).is_none()
+        self.lack(sequencer, request, self.entry_bound(request)).is_none()
+    }
+
+    /// More than any entry that comes of a request takes up in the log.
+    fn entry_bound(&self, request: &RequestData) -> usize {
+        let crosses = self.rules.crosses(&request.keyspaces);
+        entry_bound(request, if crosses { RECORD_KEY_BYTES } else { 0 })
     }
 
     /// What there is no room in, for a request whose entry has at most so many bytes.
@@ -213,8 +219,9 @@ impl Core {
     }
 }
 
-/// More than any entry that comes of this request takes up in the log.
-fn entry_bound(request: &RequestData) -> usize {
+/// More than any entry that comes of this request takes up in the log, where a refusal can quote a record that it does not name, with
+/// a key of up to so many bytes.
+fn entry_bound(request: &RequestData, quoted: usize) -> usize {
     const FIXED: usize = 1024;
     // Besides the key of the record that it is about.
     const REJECTION: usize = 2 << 10;
@@ -237,7 +244,7 @@ fn entry_bound(request: &RequestData) -> usize {
     let call = request.call.as_ref().map_or(0, |call| call.name.len() + call.arguments.len());
     FIXED
         + REJECTION
-        + longest.unwrap_or(0)
+        + longest.unwrap_or(0).max(quoted)
         + call
         + request.actor.len()
         + request.correlation.len()

@@ -2,7 +2,12 @@
 //! what is new before anything is written, and the first entry that is logged records the new set, with its totals.
 
 use super::{
-    Engine, audit::Scope, core::Core, error::Error, reentrancy, rules::AuditReport,
+    Engine,
+    audit::Scope,
+    core::Core,
+    error::Error,
+    reentrancy,
+    rules::{AuditReport, AuditedTotal},
     sequencer::Sequencer,
 };
 use crate::{
@@ -159,7 +164,8 @@ impl Core {
     /// Refuses a write to an engine that only reads, or whose rules the records break that are there.
     pub(super) fn check_takes_writes(&self) -> Result<(), Error> {
         self.check_writable()?;
-        match self.registration.get().and_then(|found| found.refused.clone()) {
+        let registered = self.registration.get().and_then(|found| found.refused.as_ref());
+        match self.findings.get().or(registered).cloned() {
             Some(reason) => Err(Error::ReadOnly { reason }),
             None => Ok(()),
         }
@@ -187,9 +193,10 @@ fn scope(changed: &RuleSet, recorded: &RuleSet) -> Scope {
         of_kind.filter(says_other).map(|(rule, _)| rule.name.clone()).collect()
     };
     Scope {
-        invariants: names(RuleKind::Invariant),
+        invariants: &names(RuleKind::Invariant) | &names(RuleKind::CrossInvariant),
         totals: names(RuleKind::Total),
         sums: names(RuleKind::SumInvariant),
+        touched: false,
     }
 }
 
@@ -246,6 +253,16 @@ impl Finding {
         let all: Vec<&str> = self.grave.iter().chain(broken).map(String::as_str).collect();
         (!all.is_empty()).then(|| all.join("; ").into())
     }
+}
+
+/// Which enforced rules an audit found broken, and which totals wrong, in words without keys and values.
+pub(super) fn broken(report: &AuditReport, obstacles: Vec<(String, u64)>) -> Vec<String> {
+    let mut found = Finding::default();
+    found.of_audit(report.clone(), obstacles);
+    let differs = |total: &&AuditedTotal| total.counted.is_some() && total.kept != total.counted;
+    let wrong = report.totals.iter().filter(differs);
+    let wrong = wrong.map(|total| format!("total {:?} is not what it is counted as", total.total));
+    found.grave.into_iter().chain(found.broken).chain(wrong).collect()
 }
 
 /// So many records, in words.

@@ -2,8 +2,11 @@
 
 use super::{Engine, SumInvariantStatus, audit::Scope, core::Core, error::Error, reentrancy};
 use crate::{
-    admission::rules::{Enforcement, Monitored, Ruled, Severity, Unjudged},
-    base::{Bytes, SeqNo},
+    admission::{
+        keyspaces::Mismatch,
+        rules::{Enforcement, Monitored, Ruled, Severity, Unjudged},
+    },
+    base::{Bytes, LogTime, SeqNo},
 };
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt};
@@ -11,11 +14,11 @@ use std::{collections::BTreeMap, fmt};
 /// Keys that are kept of records that break one invariant.
 const SAMPLES: usize = 8;
 
-/// An invariant of records, and how it does.
+/// An invariant, and how it does.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct InvariantStatus {
-    /// The name of the keyspace.
+    /// The name of the keyspace; for an invariant across records, that of its anchors.
     pub keyspace: String,
     /// Its own name.
     pub invariant: String,
@@ -25,8 +28,12 @@ pub struct InvariantStatus {
     pub enforcement: Enforcement,
     /// How many records broke it.
     pub violations: u64,
-    /// The encoded keys of up to eight of them, the last ones.
+    /// The encoded keys of up to eight of them, the last ones; an empty one where a rule across records could not say which.
     pub samples: Vec<Bytes>,
+    /// By an audit: how many records were held against it. [`Engine::rules`] does not count them.
+    pub checked: u64,
+    /// By an audit: how many could not be.
+    pub unjudged: u64,
 }
 
 /// What came of holding every record against the invariants; from [`Engine::audit`].
@@ -35,11 +42,14 @@ pub struct InvariantStatus {
 pub struct AuditReport {
     /// The state that was looked at: that after this entry.
     pub seq: SeqNo,
+    /// The log time at which it was, which invariants across records are told.
+    pub time: LogTime,
     /// How many records were looked at.
     pub records: u64,
     /// Every invariant, enforced or monitored.
     pub invariants: Vec<InvariantStatus>,
-    /// How many records could not be judged: they do not decode as the rules say, or an invariant panicked on them.
+    /// How many records could not be judged: they do not decode as the rules say, or an invariant panicked on them. By an invariant
+    /// across records a record is judged again.
     pub unjudged: u64,
     /// The encoded keys of up to eight of them, the last ones.
     pub unjudged_samples: Vec<Bytes>,
@@ -99,6 +109,8 @@ impl AuditReport {
 pub(super) struct Tally {
     pub(super) violations: u64,
     pub(super) samples: Vec<Bytes>,
+    pub(super) checked: u64,
+    pub(super) unjudged: u64,
 }
 
 impl Tally {
@@ -141,8 +153,8 @@ impl Engine {
         core.statuses(&tallies)
     }
 
-    /// Holds every durable record of the keyspaces that have invariants against them, and counts totals anew, as of one moment. Reads all of them, which
-    /// takes as long as that does; others read and write meanwhile. Changes nothing.
+    /// Holds every durable record of the keyspaces that have invariants against them, those across records included, and counts totals
+    /// anew, as of one moment. Reads all of them, which takes as long as that does; others read and write meanwhile. Changes nothing.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().expect("a temporary directory");
@@ -194,21 +206,31 @@ impl Core {
     }
 
     pub(super) fn statuses(&self, tallies: &Tallies) -> Vec<InvariantStatus> {
-        let mut statuses = Vec::new();
-        for Ruled { identity, judge, .. } in self.rules.all() {
-            for (invariant, severity, enforcement) in judge.invariants() {
-                let tally = tallies.get(invariant).cloned().unwrap_or_default();
-                statuses.push(InvariantStatus {
-                    keyspace: String::from_utf8_lossy(&identity.name).into_owned(),
-                    invariant: invariant.to_owned(),
-                    severity,
-                    enforcement,
-                    violations: tally.violations,
-                    samples: tally.samples,
-                });
+        let of_records = self.rules.all().flat_map(|Ruled { identity, judge, .. }| {
+            judge
+                .invariants()
+                .into_iter()
+                .map(move |(name, severity, how)| (identity, name, severity, how))
+        });
+        let across = self.rules.across().iter().map(|rule| {
+            let (severity, how) = rule.how();
+            (rule.anchor(), rule.name(), severity, how)
+        });
+        let all = of_records.chain(across);
+        all.map(|(identity, invariant, severity, enforcement)| {
+            let tally = tallies.get(invariant).cloned().unwrap_or_default();
+            InvariantStatus {
+                keyspace: String::from_utf8_lossy(&identity.name).into_owned(),
+                invariant: invariant.to_owned(),
+                severity,
+                enforcement,
+                violations: tally.violations,
+                samples: tally.samples,
+                checked: tally.checked,
+                unjudged: tally.unjudged,
             }
-        }
-        statuses
+        })
+        .collect()
     }
 }
 
@@ -217,6 +239,12 @@ impl From<Unjudged> for Error {
         match unjudged {
             Unjudged::Codec(error) => error.into(),
             Unjudged::Panicked(what) => Self::Panicked { what },
+            Unjudged::Keyspace(Mismatch { name, differs }) => Self::KeyspaceMismatch {
+                name: String::from_utf8_lossy(&name).into_owned(),
+                differs,
+            },
+            Unjudged::Limit(limit) => Self::Limit(limit),
+            Unjudged::Shape(error) => error.into(),
         }
     }
 }

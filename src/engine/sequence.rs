@@ -7,10 +7,10 @@ use super::{
     outcome::Answer,
     preread::{Newest, Preread},
     pressure::{OnDuplicate, Terms},
-    sequencer::{About, Sequencer},
+    sequencer::{About, Poison, Sequencer},
 };
 use crate::{
-    admission::{Admitted, At, Decision, Refusal, admit},
+    admission::{Admitted, At, Cold, Decision, Refusal, admit},
     base::{
         Entry, LogTime, RequestData, SeqNo, Step, Stub, WindowRow, canary::canary,
         sync::atomic::Ordering,
@@ -18,19 +18,22 @@ use crate::{
     state::memtable::Horizon,
 };
 
+/// An answer, and what it is about.
+pub(super) type Reply = (Result<Answer, Error>, About);
+
 impl Core {
-    /// Decides on a request: the reply, and what it is about.
+    /// Decides on a request: the reply, and what it is about; or what is to be read for it first.
     pub(super) fn sequence(
         &self,
         sequencer: &mut Sequencer,
         request: RequestData,
         preread: &Preread,
         terms: &Terms,
-    ) -> (Result<Answer, Error>, About) {
+    ) -> Result<Reply, Box<Cold>> {
         let at = self.at(sequencer, terms);
         let newest = Newest { fold: &sequencer.fold, preread };
         if let Some(reply) = undurable(sequencer, &request, &newest) {
-            return (Err(reply), About::State);
+            return Ok((Err(reply), About::State));
         }
         let decision = {
             let _rules = self.enter_rules();
@@ -53,14 +56,14 @@ impl Core {
         }
     }
 
-    /// Does what was decided: the reply, and what it is about.
+    /// Does what was decided: the reply, and what it is about; or what is to be read first.
     pub(super) fn carry_out(
         &self,
         sequencer: &mut Sequencer,
         decision: Decision,
         terms: &Terms,
-    ) -> (Result<Answer, Error>, About) {
-        match decision {
+    ) -> Result<Reply, Box<Cold>> {
+        Ok(match decision {
             Decision::Append(admitted) => {
                 let Entry { seq, time, outcome, .. } = self.append(sequencer, admitted);
                 let answer = Answer::Remembered { outcome, seq, time, replayed: false };
@@ -82,9 +85,10 @@ impl Core {
                     Refusal::Fenced(stub) => About::Entry(stub.seq),
                     _ => About::State,
                 };
-                (Err(refused(refusal, sequencer)), about)
+                (Err(refused(refusal, sequencer.poison.as_ref())), about)
             }
-        }
+            Decision::Cold(cold) => return Err(cold),
+        })
     }
 
     /// Appends an admitted entry to the group being filled, and applies it.
@@ -95,7 +99,9 @@ impl Core {
         let live = self.live.lock();
         let horizon = Horizon { durable: sequencer.durable, snapshots: live.as_slice() };
         sequencer.fold.apply(&entry, changes, horizon);
-        self.forgotten.store(sequencer.fold.control.forgotten.get(), Ordering::Release);
+        let control = &sequencer.fold.control;
+        self.forgotten.store(control.forgotten.get(), Ordering::Release);
+        self.stubs.store(control.last_stub().get(), Ordering::Release);
         sequencer.next_seq = SeqNo::new(entry.seq.get() + 1);
         sequencer.unrecorded = false;
         if entry.steps.iter().any(|step| matches!(step, Step::Demote { .. })) {
@@ -126,7 +132,7 @@ pub(super) fn decided(row: &WindowRow, on_duplicate: OnDuplicate) -> Result<Answ
 }
 
 /// A refusal as the caller is told.
-pub(super) fn refused(refusal: Refusal, sequencer: &Sequencer) -> Error {
+pub(super) fn refused(refusal: Refusal, poison: Option<&Poison>) -> Error {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     match refusal {
         Refusal::KeyReused { remembered, differs } => {
@@ -143,9 +149,7 @@ pub(super) fn refused(refusal: Refusal, sequencer: &Sequencer) -> Error {
         Refusal::DeadlineExceeded => Error::DeadlineExceeded,
         Refusal::Limit(limit) => Error::Limit(limit),
         Refusal::ReadOnly { reason } => Error::ReadOnly { reason: reason.into() },
-        Refusal::NotWritable => {
-            sequencer.poison.as_ref().map_or(Error::SequenceExhausted, Core::poisoned)
-        }
+        Refusal::NotWritable => poison.map_or(Error::SequenceExhausted, Core::poisoned),
         Refusal::Keyspace(mismatch) => {
             Error::KeyspaceMismatch { name: text(&mismatch.name), differs: mismatch.differs }
         }

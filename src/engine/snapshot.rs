@@ -216,7 +216,7 @@ impl Snapshot {
         keyspace_at(&self.0.core, keyspace, self.0.seq)
     }
 
-    fn row(&self, id: KeyspaceId, key: &[u8]) -> Result<Option<Row>, Error> {
+    pub(super) fn row(&self, id: KeyspaceId, key: &[u8]) -> Result<Option<Row>, Error> {
         let Inner { core, view, seq } = &*self.0;
         view.row(core, id, key, || *seq)
     }

@@ -23,6 +23,8 @@ impl Engine {
     /// - [`Error::AlreadyDecided`]: its key was decided before, and it asks to be told so ([`Request::on_duplicate`])
     /// - [`Error::DeadlineExceeded`]: its deadline passed before its turn ([`Request::deadline_in`])
     /// - [`Error::KeyspaceMismatch`], [`Error::FutureVersion`], [`Error::NotANumber`]: it does not fit what is stored
+    /// - [`Error::Panicked`], [`Error::Shape`], [`Error::Limit`], [`Error::Codec`]: code of a rule panicked, or could not judge it
+    /// - [`Error::Overloaded`]: what [invariants across records](crate::CrossInvariant) read left memory again and again before its turn
     /// - [`Error::NoSpace`]: the disk has no room for another segment, or for the checkpoint that must make room in memory
     /// - [`Error::ReadOnly`]: it was opened to be read only
     /// - [`Error::Io`]: preparing a segment failed

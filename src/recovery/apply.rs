@@ -1,6 +1,6 @@
 //! The second half of an opening: its plan is carried out.
 
-use super::{Machine, OpenError, Recovered, SEGMENTS_AT_OPEN, plan::Plan, watch::Watch};
+use super::{Machine, OpenError, Recovered, SEGMENTS_AT_OPEN, Settings, plan::Plan, watch::Watch};
 use crate::{
     base::{SeqNo, canary::canary, limits::UNSYNCED_ENTRIES},
     checkpoint::Checkpoint,
@@ -19,13 +19,14 @@ pub(super) fn apply(
     machine: &Machine,
     lock: Box<dyn Lock>,
     checkpoint: Checkpoint,
-    segment_bytes: u64,
+    settings: &Settings,
     watch: &mut Watch<'_>,
 ) -> Result<Recovered, OpenError> {
     let disk = &machine.disk;
     let after_crash = plan.after_crash();
     checkpoint.release().map_err(OpenError::checkpoint)?;
-    clear(&**disk, &plan.listing, plan.segments.keys().next().copied().unwrap_or(1))
+    let lowest = plan.segments.keys().next().copied().unwrap_or(1);
+    clear(&**disk, &plan.listing, if settings.keep_log { 0 } else { lowest })
         .map_err(OpenError::io("removing what is no longer needed"))?;
 
     let gap = if after_crash && !canary!(NumbersReused) { UNSYNCED_ENTRIES } else { 1 };
@@ -40,7 +41,7 @@ pub(super) fn apply(
     let at_once = begins && few;
     let source = Source { disk: disk.clone(), entropy: machine.entropy.clone(), uuid };
     let begun = at_once
-        && begin_segment(&source, &mut writer, segment_bytes, next_seq)
+        && begin_segment(&source, &mut writer, settings.segment_bytes, next_seq)
             .map_err(OpenError::io("beginning a segment"))?;
     report.phases.apply_us = watch.lap();
     Ok(Recovered {
@@ -73,7 +74,7 @@ pub(super) fn begin_segment(
     writer.begin(segment, next_seq).map(|_| true)
 }
 
-/// Removes spares, unfinished files and segments below the one the checkpoint needs.
+/// Removes spares, unfinished files and segments below `trim`.
 pub(super) fn clear(disk: &dyn Disk, listing: &segments::Listing, trim: u64) -> io::Result<()> {
     let trimmed =
         listing.named.iter().filter(|&&number| number < trim).map(|&number| names::segment(number));

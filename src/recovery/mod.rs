@@ -14,10 +14,13 @@ mod replay;
 mod report;
 mod settle;
 mod start;
+mod walk;
 mod watch;
 
 pub(crate) use error::OpenError;
+pub(crate) use replay::{Base, Next};
 pub use report::{Phases, RecoveryReport, TornTail, Verdict};
+pub(crate) use walk::{Walked, walk};
 
 use crate::{
     base::{Epoch, LogTime, SeqNo},
@@ -30,6 +33,7 @@ use crate::{
 use apply::apply;
 use directory::Directory;
 use plan::{Plan, plan};
+use replay::Visit;
 use std::{io, sync::Arc};
 use watch::Watch;
 
@@ -52,6 +56,8 @@ pub(crate) struct Settings {
     pub scopes: bool,
     /// Whether a clock far past the last entry is believed.
     pub accept_clock_jump: bool,
+    /// Whether segments stay that no opening needs any more.
+    pub keep_log: bool,
 }
 
 /// The machine, as the engine sees it.
@@ -77,16 +83,40 @@ pub(crate) struct Recovered {
     pub report: RecoveryReport,
 }
 
-/// Opens the directory, or refuses and changes nothing in it.
-pub(crate) fn open(machine: &Machine, settings: Settings) -> Result<Recovered, OpenError> {
-    let Settings { cache_bytes, segment_bytes, .. } = settings;
+/// A database that was locked and verified, and is as it was found. What redb would write stays in memory, and is gone with this.
+pub(crate) struct Contained {
+    plan: Plan,
+    checkpoint: Checkpoint,
+    // The last to go.
+    lock: Box<dyn Lock>,
+}
+
+impl Contained {
+    /// What was found.
+    pub(crate) const fn report(&self) -> &RecoveryReport {
+        &self.plan.report
+    }
+
+    /// Carries out what was planned.
+    pub(crate) fn apply(
+        self,
+        machine: &Machine,
+        settings: &Settings,
+    ) -> Result<Recovered, OpenError> {
+        let Self { plan, checkpoint, lock } = self;
+        apply(plan, machine, lock, checkpoint, settings, &mut Watch::new(machine))
+    }
+}
+
+/// Looks at everything in the directory, or refuses; nothing in it is changed, but where there is no database yet one is made.
+pub(crate) fn contain(machine: &Machine, settings: &Settings) -> Result<Contained, OpenError> {
     let disk = &*machine.disk;
     let mut watch = Watch::new(machine);
     let (lock, settle_us) = begin(disk, &mut watch)?;
-    let directory = directory::identify(disk, &*machine.entropy, cache_bytes)?;
-    let (mut plan, checkpoint) = look(machine, directory, &settings, &mut watch)?;
+    let directory = directory::identify(disk, &*machine.entropy, settings.cache_bytes)?;
+    let (mut plan, checkpoint) = look(machine, directory, settings, &mut watch, None)?;
     plan.report.phases.settle_us = settle_us;
-    apply(plan, machine, lock, checkpoint, segment_bytes, &mut watch)
+    Ok(Contained { plan, checkpoint, lock })
 }
 
 /// Opens the directory to read it only: the plan, without its application. What redb would write stays in memory. `machine`
@@ -96,12 +126,12 @@ pub(crate) fn open_read_only(
     settings: Settings,
 ) -> Result<Recovered, OpenError> {
     // Time does not pass for what is only read.
-    let settings = Settings { accept_clock_jump: true, ..settings };
+    let settings = Settings { accept_clock_jump: true, keep_log: true, ..settings };
     let disk = &*machine.disk;
     let mut watch = Watch::new(machine);
     let (lock, settle_us) = begin(disk, &mut watch)?;
     let directory = directory::identify_existing(disk, settings.cache_bytes)?;
-    let (mut plan, checkpoint) = look(machine, directory, &settings, &mut watch)?;
+    let (mut plan, checkpoint) = look(machine, directory, &settings, &mut watch, None)?;
     plan.report.phases.settle_us = settle_us;
     // This opening writes no entry, so it has no number of its own.
     plan.report.epoch = Epoch::new(plan.report.epoch.get() - 1);
@@ -138,12 +168,13 @@ fn look(
     directory: Directory,
     settings: &Settings,
     watch: &mut Watch<'_>,
+    visit: Option<Visit<'_>>,
 ) -> Result<(Plan, Checkpoint), OpenError> {
     let disk = &*machine.disk;
     let file = directory::open(disk, names::CHECKPOINT)?;
     let mut checkpoint =
         Checkpoint::open_held(file, settings.cache_bytes).map_err(OpenError::checkpoint)?;
-    let planned = plan(disk, directory, &mut checkpoint, settings, watch)
+    let planned = plan(disk, directory, &mut checkpoint, settings, watch, visit)
         .and_then(|plan| check_clock(plan, machine, settings));
     match planned {
         Ok(plan) => Ok((plan, checkpoint)),

@@ -3,7 +3,7 @@
 use super::{
     Machine, OpenError, Phases, RecoveryReport, Settings, TornTail, Verdict,
     directory::{self, Directory},
-    replay::Replay,
+    replay::{Base, Replay, Visit},
     start,
     watch::Watch,
 };
@@ -30,6 +30,8 @@ pub(super) struct Plan {
     pub scanned: Scanned,
     pub segments: BTreeMap<u64, Segment>,
     pub listing: segments::Listing,
+    /// Whether the log was folded from its first entry on.
+    pub from_first: bool,
     pub report: RecoveryReport,
 }
 
@@ -63,6 +65,7 @@ pub(super) fn plan(
     checkpoint: &mut Checkpoint,
     settings: &Settings,
     watch: &mut Watch<'_>,
+    visit: Option<Visit<'_>>,
 ) -> Result<Plan, OpenError> {
     let uuid = directory.identity.uuid;
     let (reader, fold, verified) = verify(checkpoint, uuid, settings)?;
@@ -70,15 +73,28 @@ pub(super) fn plan(
     let checkpoint_us = watch.lap();
 
     let listing = list_ours(disk)?;
-    let lowest = lowest_needed(&listing.named, meta.trim);
-    check_void(&listing, lowest)?;
+    let mut lowest = lowest_needed(&listing.named, meta.trim);
+    // Whoever looks at the entries looks at all of them, where they are all there.
+    let from_first = visit.is_some() && lowest_needed(&listing.named, 1) == 1;
+    lowest = if from_first { 1 } else { lowest };
+    if !settings.keep_log {
+        check_void(&listing, lowest)?;
+    }
     let segments = segments::open(disk, uuid, lowest, &listing.named)?;
     let known = Known {
         checkpoint_g: meta.applied_g,
         checkpoint_chain: meta.chain,
         clean: directory.clean,
     };
-    let mut replay = Replay { fold, base: &reader, entries: 0, window_entries: 0, digests: 1 };
+    // A checkpoint without an entry is the state before the first one.
+    let (fold, base) = if from_first && meta.applied_g > 0 {
+        (start::genesis(uuid, settings), Base(None))
+    } else {
+        (fold, Base(Some(&*reader)))
+    };
+    let checkpoint = &*reader;
+    let mut replay =
+        Replay { fold, base, checkpoint, visit, entries: 0, window_entries: 0, digests: 1 };
     let scanned = scan::scan(&segments, &known, &mut |group| replay.group(&group))?;
     let Replay { fold, entries, window_entries, digests, .. } = replay;
 
@@ -100,7 +116,7 @@ pub(super) fn plan(
         torn_tail: torn_tail(&scanned),
         phases: Phases { settle_us: 0, checkpoint_us, log_us: watch.lap(), apply_us: 0 },
     };
-    Ok(Plan { directory, fold, reader, scanned, segments, listing, report })
+    Ok(Plan { directory, fold, reader, scanned, segments, listing, from_first, report })
 }
 
 /// Verifies all of the checkpoint; the fold stands where it does.

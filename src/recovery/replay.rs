@@ -2,27 +2,27 @@
 
 use super::error::{Corruption, OpenError};
 use crate::{
-    base::{Entry, SeqNo, canary::canary},
+    base::{Entry, KeyspaceId, Row, SeqNo, canary::canary},
     checkpoint::{CheckpointError, Reader},
     format::{bytes, entry, group::Kind, names},
     log::scan::Group,
     state::{
         digest,
-        draft::{Draft, Records},
+        draft::{Change, Draft, Records},
         fold::{Fold, Over},
         memtable::Horizon,
     },
 };
 
-impl Records for Reader {
+/// What lies below a fold: the checkpoint it began at, or nothing, of one that began with the first entry.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Base<'a>(pub Option<&'a Reader>);
+
+impl Records for Base<'_> {
     type Error = CheckpointError;
 
-    fn record(
-        &self,
-        keyspace: crate::base::KeyspaceId,
-        key: &[u8],
-    ) -> Result<Option<crate::base::Row>, CheckpointError> {
-        self.record(keyspace, key)
+    fn record(&self, keyspace: KeyspaceId, key: &[u8]) -> Result<Option<Row>, CheckpointError> {
+        self.0.map_or(Ok(None), |reader| reader.record(keyspace, key))
     }
 }
 
@@ -31,28 +31,48 @@ fn replayed(entry: Entry) -> Entry {
     if canary!(TotalsNotReplayed) { Entry { totals: Vec::new(), ..entry } } else { entry }
 }
 
+/// An entry that is about to be applied.
+pub(crate) struct Next<'a> {
+    pub entry: &'a Entry,
+    /// What it does to records.
+    pub changes: &'a [Change],
+    /// The state before it.
+    pub fold: &'a Fold,
+    pub base: Base<'a>,
+}
+
+/// Whoever looks at each entry before it is applied.
+pub(crate) type Visit<'v> = &'v mut dyn FnMut(&Next<'_>) -> Result<(), OpenError>;
+
 /// The fold in progress, with what it counted.
-pub(crate) struct Replay<'a> {
+pub(crate) struct Replay<'a, 'v> {
     pub fold: Fold,
-    pub base: &'a Reader,
+    pub base: Base<'a>,
+    /// The checkpoint that was found beside the log.
+    pub checkpoint: &'a Reader,
+    pub visit: Option<Visit<'v>>,
     pub entries: u64,
     pub window_entries: u64,
     pub digests: u64,
 }
 
-impl Replay<'_> {
+impl Replay<'_, '_> {
     /// Folds a group that the checkpoint does not hold yet, and compares the state digest after it.
     pub(crate) fn group(&mut self, group: &Group<'_>) -> Result<(), OpenError> {
-        let meta = self.base.meta();
-        if group.header.g < meta.applied_g {
+        let applied_g = self.base.0.map_or(0, |reader| reader.meta().applied_g);
+        if group.header.g < applied_g {
             return Ok(());
         }
-        if group.header.g + u64::from(canary!(ReplayOffByOne)) > meta.applied_g
+        if group.header.g + u64::from(canary!(ReplayOffByOne)) > applied_g
             && group.header.kind == Kind::Entries
         {
             self.entries(group)?;
         }
-        self.compare(group)
+        self.compare(group)?;
+        if self.base.0.is_none() && group.header.g == self.checkpoint.meta().applied_g {
+            return self.compare_checkpoint();
+        }
+        Ok(())
     }
 
     fn entries(&mut self, group: &Group<'_>) -> Result<(), OpenError> {
@@ -66,8 +86,12 @@ impl Replay<'_> {
                 })
                 .ok_or_else(|| self.corrupt(group, "an entry does not parse"))?;
             let entry = replayed(entry);
-            let over = Over { fold: &self.fold, base: self.base };
+            let over = Over { fold: &self.fold, base: &self.base };
             let changes = Draft::changes(&entry, &over).map_err(OpenError::checkpoint)?;
+            if let Some(visit) = &mut self.visit {
+                let (fold, base) = (&self.fold, self.base);
+                visit(&Next { entry: &entry, changes: &changes, fold, base })?;
+            }
             self.entries += 1;
             self.window_entries += u64::from(entry.key.is_some());
             self.fold.apply(&entry, changes, Horizon { durable: seq, snapshots: &[] });
@@ -87,6 +111,29 @@ impl Replay<'_> {
             group,
             "the state after this group does not have the digest the group records",
         ))
+    }
+
+    /// A fold that began with the first entry comes to the state that was verified as the checkpoint's own.
+    fn compare_checkpoint(&mut self) -> Result<(), OpenError> {
+        let meta = self.checkpoint.meta();
+        let differs = |what: &str| {
+            let at = meta.applied_seq;
+            let evidence = format!("{what} is not what the log leads to at entry {at}");
+            Err(OpenError::corrupt(names::CHECKPOINT, evidence))
+        };
+        if (meta.applied_seq, meta.applied_time) != (self.fold.applied, self.fold.time) {
+            return differs("the entry it stands at");
+        }
+        if meta.digest_version == digest::VERSION {
+            self.digests += 1;
+            if meta.digest != self.fold.digest {
+                return differs("its state");
+            }
+        }
+        if *self.checkpoint.control() != self.fold.control {
+            return differs("what it remembers of requests, in numbers,");
+        }
+        Ok(())
     }
 
     fn corrupt(&self, group: &Group<'_>, what: &str) -> OpenError {

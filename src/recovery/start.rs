@@ -2,10 +2,16 @@
 
 use super::Settings;
 use crate::{
-    base::{KeyspaceDefinition, KeyspaceId, SeqNo, sync::RwLock},
+    base::{Control, KeyspaceDefinition, KeyspaceId, LogTime, SeqNo, sync::RwLock},
     checkpoint::{CheckpointError, Meta, Reader},
     format::keyspace,
-    state::{digest::RowHasher, filter::Filters, fold::Fold, registry::Registry, scopes::Scopes},
+    state::{
+        digest::{RowHasher, StateDigest},
+        filter::Filters,
+        fold::Fold,
+        registry::Registry,
+        scopes::Scopes,
+    },
 };
 use std::{collections::BTreeMap, ops::Bound, sync::Arc};
 
@@ -36,6 +42,23 @@ pub(crate) fn fold(
         applied: meta.applied_seq,
         time: meta.applied_time,
     })
+}
+
+/// A fold that stands before the first entry.
+pub(crate) fn genesis(uuid: u128, settings: &Settings) -> Fold {
+    Fold {
+        active: Arc::default(),
+        frozen: None,
+        registry: Arc::default(),
+        settled: Arc::new(RwLock::new(Filters::new(settings.filter_bytes))),
+        counts: BTreeMap::new(),
+        control: Control::default(),
+        scopes: None,
+        digest: StateDigest::default(),
+        hasher: RowHasher::new(uuid),
+        applied: SeqNo::new(0),
+        time: LogTime::new(0),
+    }
 }
 
 /// Reads keyspace 0.

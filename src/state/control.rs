@@ -64,6 +64,11 @@ impl Control {
         era.map_or(Place::Forgotten, |era| Place::Era(era.number))
     }
 
+    /// Of what was decided up to this entry there are stubs at most.
+    pub(crate) fn last_stub(&self) -> SeqNo {
+        self.eras.last().map_or(self.forgotten, |era| era.last)
+    }
+
     /// What was decided up to then is forgotten, if anything is.
     pub(crate) fn horizon(&self) -> Option<LogTime> {
         (self.forgotten.get() > 0).then_some(self.forgotten_time)

@@ -3,6 +3,7 @@
 //! A reader asks "as of entry s". The versions kept of a record are: every one past the durable watermark, the newest
 //! durable one, and for each live snapshot the newest it can see. So a record written over and over costs no memory.
 
+use super::seeded::Seeded;
 use crate::base::{
     Bytes, KeyspaceId, Row, SeqNo, StoredOutcome, StoredRejection, WindowRow, sync::RwLock,
 };
@@ -32,7 +33,7 @@ pub(crate) struct Memtable {
 struct Tables {
     records: BTreeMap<KeyspaceId, BTreeMap<Bytes, Versions<Seen>>>,
     counts: BTreeMap<KeyspaceId, Versions<u64>>,
-    window: HashMap<Bytes, Arc<WindowRow>>,
+    window: HashMap<Bytes, Arc<WindowRow>, Seeded>,
 }
 
 /// What one place held after which entry; the newest first, the others ascending behind it.

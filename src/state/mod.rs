@@ -8,3 +8,4 @@ pub(crate) mod fold;
 pub(crate) mod memtable;
 pub(crate) mod registry;
 pub(crate) mod scopes;
+mod seeded;

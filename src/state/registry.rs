@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Registry {
     by_name: BTreeMap<Bytes, Known>,
+    names: BTreeMap<KeyspaceId, Bytes>,
     last: u32,
 }
 
@@ -29,6 +30,7 @@ impl Registry {
             schemas: Vec::new(),
         });
         known.schemas.push((seq, definition.schema));
+        self.names.entry(definition.id).or_insert_with(|| name.clone());
         self.last = self.last.max(definition.id.get());
     }
 
@@ -45,6 +47,12 @@ impl Registry {
     /// The newest definition of `name`.
     pub(crate) fn newest(&self, name: &[u8]) -> Option<KeyspaceDefinition> {
         self.at(name, SeqNo::MAX)
+    }
+
+    /// The name and the newest definition of the keyspace of that number.
+    pub(crate) fn numbered(&self, id: KeyspaceId) -> Option<(&Bytes, KeyspaceDefinition)> {
+        let (name, known) = self.by_name.get_key_value(self.names.get(&id)?)?;
+        Some((name, known.at(SeqNo::MAX)?))
     }
 
     /// All definitions after the entry `seq`, by name.

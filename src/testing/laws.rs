@@ -1,10 +1,14 @@
-//! What must hold whatever happens to the machine: nine laws, each a function where it can be one.
+//! What must hold whatever happens to the machine: ten laws, each a function where it can be one.
 //!
 //! A check that fails gives a [`Breach`], which names the law. Laws 4 and 5 are about answers, and so are most of law 3:
 //! [`Model::agree`] and [`Due::check`](super::model::Due::check) hold every answer against them.
 
 use super::model::{Action, At, Deed, Held, Model, Operation, Order, records};
-use crate::{Engine, Error, ErrorKind, Expect, RecoveryReport, SeqNo, Snapshot, disk::SimDisk};
+use crate::{
+    Coverage, Engine, Error, ErrorKind, Expect, RecoveryReport, Registry, SeqNo, Snapshot, Verdict,
+    VerifyReport,
+    disk::{Disk, SimDisk},
+};
 use serde::Serialize;
 use std::{
     collections::BTreeMap,
@@ -34,11 +38,13 @@ pub enum Law {
     Damage,
     /// After the fault ends, a fresh open succeeds and more operations succeed.
     Healing,
+    /// Every entry that is in the log comes out the same when it is decided once more, and looking changes no byte.
+    Replay,
 }
 
 impl Law {
     /// All of them, by number.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Prefix,
         Self::Rejected,
         Self::Shown,
@@ -48,9 +54,10 @@ impl Law {
         Self::Repeatable,
         Self::Damage,
         Self::Healing,
+        Self::Replay,
     ];
 
-    /// Its number, 1 to 9.
+    /// Its number, 1 to 10.
     #[must_use]
     pub const fn number(self) -> u8 {
         self as u8 + 1
@@ -80,6 +87,9 @@ impl Law {
             }
             Self::Healing => {
                 "after the fault ends, a fresh open succeeds and more operations succeed"
+            }
+            Self::Replay => {
+                "every entry comes out the same when it is decided once more, and looking changes no byte"
             }
         }
     }
@@ -335,4 +345,68 @@ pub fn commit(model: &mut Model, engine: &Engine, order: &Order) -> Result<(), B
     let answer =
         answer.map_err(|error| Breach::new(Law::Healing, format!("{order:?}: {error}")))?;
     model.agree(order, &answer, engine.durable_seq())
+}
+
+/// Law 10: what a copy of a disk holds comes out the same when it is verified, from the first entry on where the log was `kept`. `None`
+/// where there is no database yet.
+///
+/// # Errors
+/// An entry comes out otherwise, the copy was changed, or it was refused.
+pub fn replays(disk: &SimDisk, kept: bool) -> Result<Option<VerifyReport>, Breach> {
+    let copy = disk.snapshot();
+    copy.crash_at(u64::MAX);
+    let before = without_cache(&copy);
+    let verified = caught(|| Ok(super::replay::verify_on(copy.clone(), &Registry::new())))?;
+    if copy.digest() != before {
+        return Err(Breach::new(Law::Replay, "verifying changed the disk"));
+    }
+    let report = match verified {
+        Err(Error::NotADatabase { .. }) => return Ok(None),
+        verified => verified.map_err(|error| Breach::refusal(&error))?,
+    };
+    if !report.is_exact() || kept && report.coverage != Coverage::Whole {
+        return Err(Breach::new(Law::Replay, report.to_string()));
+    }
+    Ok(Some(report))
+}
+
+/// What a disk shows once it is synced and its cache dropped, as every look at it begins: after a write or a sync that failed, the
+/// cache of a process that was killed shows what is not on the medium.
+fn without_cache(disk: &SimDisk) -> u128 {
+    let settled = disk.snapshot();
+    settled.crash_at(u64::MAX);
+    for (name, _) in settled.files() {
+        let dropped = settled.open(&name).and_then(|file| {
+            file.sync_data()?;
+            file.drop_cache()
+        });
+        drop(dropped);
+    }
+    settled.digest()
+}
+
+/// Law 10, beside an opening of the same disk: both found the same. How many entries were verified.
+///
+/// # Errors
+/// They found different things.
+pub fn verified_as_opened(
+    verified: Option<&VerifyReport>,
+    opened: &RecoveryReport,
+) -> Result<u64, Breach> {
+    let Some(verified) = verified else {
+        return match opened.verdict {
+            Verdict::Created => Ok(0),
+            verdict => {
+                let what = format!("there was no database to verify, and one to open: {verdict:?}");
+                Err(Breach::new(Law::Replay, what))
+            }
+        };
+    };
+    repeatable(&verified.recovery, opened)?;
+    let found = |report: &RecoveryReport| (report.verdict, report.torn_tail.clone());
+    if found(&verified.recovery) != found(opened) {
+        let what = format!("verifying finds {}, opening {opened}", verified.recovery);
+        return Err(Breach::new(Law::Replay, what));
+    }
+    Ok(verified.entries)
 }

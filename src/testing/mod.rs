@@ -11,6 +11,7 @@
 //! | [`swarm`] | random clients and faults of every kind |
 //! | [`faults`] | every call of the disk fails in turn |
 //! | [`rot`] | damages files at every place |
+//! | [`replay`] | runs the log of a service again, and each input of a procedure |
 //! | [`reseal`] | forges what only its own checksum protects |
 //! | [`kills`] | kills real processes |
 
@@ -24,6 +25,7 @@ pub mod linear;
 pub mod log;
 mod luck;
 pub mod model;
+pub mod replay;
 pub mod reseal;
 pub mod rot;
 pub mod service;

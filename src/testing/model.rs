@@ -88,6 +88,14 @@ impl Model {
         self.memory.get(name).map(|row| row.at)
     }
 
+    /// Whether only a stub is left of what was decided about a name, and `durable`, this model as of an earlier entry, does not
+    /// hold the last step that made stubs yet: what becomes of that step decides what the name stands for.
+    #[must_use]
+    pub fn rests_on_a_step_since(&self, durable: &Self, name: u64) -> bool {
+        let newer = self.memory.demotions > durable.memory.demotions;
+        newer && self.memory.get(name).is_some_and(|row| row.stub)
+    }
+
     /// What must become of an order now.
     #[must_use]
     pub fn decide(&self, order: &Order) -> Decision {

@@ -50,6 +50,14 @@ fn every_crash_while_a_checkpoint_is_due() {
 }
 
 #[test]
+fn every_crash_while_the_log_is_kept() {
+    let began = Instant::now();
+    let (summary, failures) = campaign(Start::Kept, 1).run();
+    assert_passed("keeping the log", (summary, failures), began);
+    assert!(summary.verified > 0 && summary.replayed > summary.verified, "{summary}");
+}
+
+#[test]
 fn every_crash_of_every_two_steps() {
     let began = Instant::now();
     let (summary, failures) = campaign(Start::Closed, 2).run();

@@ -35,8 +35,8 @@ const HOMES: [(&str, &[&str]); 8] = [
     ("redb", &["checkpoint"]),
     ("rustix", &["disk"]),
     ("shuttle", &["base"]),
-    // The simulated disk compares its images by a digest, too.
-    ("xxhash_rust", &["state", "disk"]),
+    // The simulated disk compares its images by a digest, and what differs in a request is told by one, too.
+    ("xxhash_rust", &["state", "disk", "engine"]),
 ];
 
 /// A file of the crate, without its comments and tests.

@@ -1,6 +1,7 @@
 //! The tests of the crate as its users see it, in one binary.
 #![allow(clippy::disallowed_methods, reason = "tests look at real files and start real processes")]
 
+mod across;
 mod bad_input;
 mod basics;
 mod buffered;
@@ -18,6 +19,7 @@ mod faults;
 mod fuzz;
 mod golden;
 mod hunts;
+mod incident;
 mod joining;
 mod kills;
 mod layers;
@@ -40,3 +42,4 @@ mod service;
 mod support;
 mod swarm;
 mod totals;
+mod verify;

@@ -188,6 +188,7 @@ fn a_printed_plan_is_rust() {
         remember: Some((600, 7200)),
         buffered_keys: true,
         queue_limit_requests: 4,
+        keep_log: true,
         events: vec![
             Commit { ask: Swap(0) },
             Buffered { ask: Dated(1, -60) },
@@ -223,4 +224,37 @@ fn a_printed_plan_is_rust() {
     let test = plan.test();
     assert!(test.contains("#[test]") && test.contains("use steadfast::testing::"), "{test}");
     assert!(dense(&test).contains(&dense(&printed)));
+}
+
+/// A late retry that finds no room in the queue is told what is remembered only where that needs no waiting. With these seeds what is
+/// remembered is a stub, of an outcome long durable, by an entry that is not.
+#[test]
+fn a_late_retry_of_what_has_just_become_a_stub_is_told_that_it_is_late() {
+    for seed in [212_540_062_152_194, 212_540_062_152_616] {
+        if let Err(failure) = swarm::run(seed) {
+            panic!("{failure}");
+        }
+    }
+}
+
+/// A full disk is found while opening, and has room again when somebody who does not wait asks: he is told what was found, and
+/// the next one is not.
+#[test]
+fn who_does_not_wait_is_told_of_a_full_disk_at_most_once_after_it_has_room() {
+    if let Err(failure) = swarm::run(766) {
+        panic!("{failure}");
+    }
+}
+
+/// The cache of a process that was killed shows what a write that failed has not brought to the medium.
+#[test]
+fn what_a_dropped_cache_shows_is_not_taken_for_a_change() {
+    let plan = Plan::empty(35).with(vec![
+        Event::Commit { ask: swarm::Ask::Put(0) },
+        Event::Fault { trouble: Trouble::WriteError, after: 1, forever: false },
+        Event::Commit { ask: swarm::Ask::Put(0) },
+        Event::Crash { after: 0, stop: swarm::Stop::Kill, hurdles: [None, None], twice: true },
+    ]);
+    let summary = plan.run().unwrap();
+    assert!(summary.verified > 0 && summary.replayed > 100, "{summary}");
 }

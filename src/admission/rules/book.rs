@@ -1,9 +1,10 @@
 //! All rules an engine has, by keyspace.
 
 use super::{
-    Enforcement, REASON_BYTES, RULES, Severity, SumInvariant, Sums, TOTALS, Violation,
+    CrossJudge, Enforcement, REASON_BYTES, RULES, Severity, SumInvariant, Sums, TOTALS, Violation,
+    contained,
     guard::cut,
-    marks::{Marked, of_sum_invariant},
+    marks::{Marked, of_cross_invariant, of_sum_invariant},
 };
 use crate::{
     admission::{
@@ -11,14 +12,14 @@ use crate::{
         shape::ShapeError,
     },
     base::{
-        Broken, Bytes, KeyspaceDefinition, KeyspaceId, KeyspaceIdentity, Row, RuleSet, Transition,
+        Broken, Bytes, KeyspaceDefinition, KeyspaceId, KeyspaceIdentity, LimitError, Row, RuleSet,
+        Transition,
     },
     codec::CodecError,
 };
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt,
-    panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
 };
 
@@ -88,6 +89,12 @@ pub(crate) enum Unjudged {
     Codec(CodecError),
     /// The code of this rule panicked.
     Panicked(&'static str),
+    /// A keyspace is not what the rule thinks it is.
+    Keyspace(Mismatch),
+    /// The rule is to look at too much.
+    Limit(LimitError),
+    /// The rule is not what it says of itself.
+    Shape(ShapeError),
 }
 
 impl From<CodecError> for Unjudged {
@@ -111,13 +118,22 @@ pub(crate) struct RuleBook {
     by_keyspace: BTreeMap<Bytes, Vec<Ruled>>,
     sums: Vec<SumInvariant>,
     totals_bytes: usize,
+    /// Invariants across records, by name.
+    across: Vec<Arc<dyn CrossJudge>>,
+    /// The names of the keyspaces that those are about.
+    crossed: BTreeSet<Bytes>,
 }
 
 impl RuleBook {
     /// No rules.
-    #[cfg(test)]
     pub(crate) const fn new() -> Self {
-        Self { by_keyspace: BTreeMap::new(), sums: Vec::new(), totals_bytes: 0 }
+        Self {
+            by_keyspace: BTreeMap::new(),
+            sums: Vec::new(),
+            totals_bytes: 0,
+            across: Vec::new(),
+            crossed: BTreeSet::new(),
+        }
     }
 
     pub(crate) fn add(&mut self, judge: Arc<dyn Judge>) {
@@ -153,11 +169,40 @@ impl RuleBook {
     /// What is recorded of all of them.
     pub(crate) fn set(&self) -> RuleSet {
         let of_records = self.all().flat_map(|rules| rules.judge.marks());
-        of_records.chain(self.sums.iter().map(of_sum_invariant)).collect()
+        let of_totals = self.sums.iter().map(of_sum_invariant);
+        let across = self.across.iter().map(|rule| of_cross_invariant(&**rule));
+        of_records.chain(of_totals).chain(across).collect()
+    }
+
+    pub(crate) fn add_across(&mut self, rule: Arc<dyn CrossJudge>) {
+        let keyspaces = rule.footprint().into_iter().chain([rule.anchor()]);
+        self.crossed.extend(keyspaces.map(|keyspace| keyspace.name.clone()));
+        self.across.push(rule);
+        self.across.sort_by_key(|rule| rule.name());
+    }
+
+    /// Takes over what another one has.
+    pub(crate) fn extend(&mut self, other: &Self) {
+        for rules in other.by_keyspace.values().flatten() {
+            self.add(rules.judge.clone());
+        }
+        other.sums.iter().cloned().for_each(|sum| self.add_sum(sum));
+        other.across.iter().cloned().for_each(|rule| self.add_across(rule));
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.by_keyspace.is_empty()
+        self.by_keyspace.is_empty() && self.across.is_empty()
+    }
+
+    /// The invariants across records, by name.
+    pub(crate) fn across(&self) -> &[Arc<dyn CrossJudge>] {
+        &self.across
+    }
+
+    /// Whether any of those is about one of these keyspaces.
+    pub(crate) fn crosses(&self, keyspaces: &[KeyspaceIdentity]) -> bool {
+        !self.across.is_empty()
+            && keyspaces.iter().any(|keyspace| self.crossed.contains(&keyspace.name))
     }
 
     /// Those of one keyspace.
@@ -224,7 +269,16 @@ impl RuleBook {
                 return Err(twice(rule));
             }
         }
-        match self.all().map(|rules| rules.judge.marks().len()).sum::<usize>() + self.sums.len() {
+        for rule in &self.across {
+            if let Some(flaw) = rule.flaw() {
+                return Err(ShapeError::Rule { rule: rule.name(), flaw });
+            }
+            if invariants.insert(rule.name(), NONE).is_some() {
+                return Err(twice(rule.name()));
+            }
+        }
+        let of_records = self.all().map(|rules| rules.judge.marks().len()).sum::<usize>();
+        match of_records + self.sums.len() + self.across.len() {
             0..=RULES => Ok(()),
             _ => Err(ShapeError::Rule { rule: "all", flaw: "there are more than 1,024 rules" }),
         }
@@ -241,8 +295,7 @@ pub(crate) fn judge_sum(
     value: impl Fn(&'static str) -> i128,
 ) -> Result<JudgedSum, Unjudged> {
     let values: Vec<i128> = invariant.totals().iter().map(|name| value(name)).collect();
-    let judged = catch_unwind(AssertUnwindSafe(|| invariant.judge(&values)));
-    match judged.map_err(|_| Unjudged::Panicked(invariant.name()))? {
+    match contained(invariant.name(), || invariant.judge(&values))? {
         Ok(()) => Ok(JudgedSum::Holds),
         Err(violation) => {
             Ok(JudgedSum::Broken(broken(invariant.name(), invariant.how().0, &violation)))
@@ -278,6 +331,7 @@ impl fmt::Debug for RuleBook {
             .entries(self.all().map(|Ruled { identity, judge, .. }| {
                 (&identity.name, (judge.fields(), judge.invariants()))
             }))
+            .entries(self.across.iter().map(|rule| (&rule.anchor().name, rule.name())))
             .finish()
     }
 }

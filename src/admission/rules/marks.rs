@@ -1,6 +1,6 @@
 //! What is recorded of rules, so that another set of them is noticed. Code can't be compared, so its version is declared.
 
-use super::{Enforcement, Guard, Invariant, SumInvariant, Total};
+use super::{CrossJudge, Enforcement, Guard, Invariant, SumInvariant, Total};
 use crate::base::{Bytes, KeyspaceIdentity, RuleKind, RuleMark, RuleName};
 
 /// A rule as it is recorded.
@@ -87,4 +87,18 @@ pub(super) fn of_sum_invariant(invariant: &SumInvariant) -> Marked {
     };
     let name = Bytes::from_static(invariant.name().as_bytes());
     (RuleName { kind: RuleKind::SumInvariant, keyspace: Bytes::new(), name }, mark)
+}
+
+pub(super) fn of_cross_invariant(rule: &dyn CrossJudge) -> Marked {
+    let (severity, enforcement) = rule.how();
+    let read = [rule.anchor()].into_iter().chain(rule.footprint());
+    let data: Vec<_> =
+        read.map(|keyspace| [&keyspace.name[..], &of_keyspace(keyspace)].concat()).collect();
+    let mark = RuleMark {
+        version: rule.declared_version(),
+        severity: severity as u8,
+        enforcement: number(enforcement),
+        details: RuleMark::hash(&data),
+    };
+    marked(rule.anchor(), RuleKind::CrossInvariant, rule.name(), mark)
 }

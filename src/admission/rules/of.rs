@@ -3,16 +3,14 @@
 use super::{
     Enforcement, Guard, Invariant, Sums, Total,
     book::{Judge, Judged, Monitored, Unjudged, broken},
+    contained,
     marks::{Marked, of_guard, of_invariant, of_total},
 };
 use crate::{
     base::{KeyspaceIdentity, Row},
     codec::{Key, Keyspace, decode_key},
 };
-use std::{
-    fmt,
-    panic::{AssertUnwindSafe, catch_unwind},
-};
+use std::fmt;
 
 /// What must hold of the records of one keyspace. Given to [`Builder::rules`](crate::Builder::rules), it is judged on every request,
 /// `update` and procedure that writes them, on the net change of each record: first the guards of all records, then the invariants.
@@ -90,7 +88,7 @@ impl<K: Key, V> Rules<K, V> {
 
     /// Runs code of the caller's; a panic in it ends the request.
     fn run<T>(rule: &'static str, code: impl FnOnce() -> T) -> Result<T, Unjudged> {
-        catch_unwind(AssertUnwindSafe(code)).map_err(|_| Unjudged::Panicked(rule))
+        contained(rule, code)
     }
 }
 

@@ -3,11 +3,12 @@
 use super::*;
 use crate::{
     admission::rules::{
-        Enforcement, Judge, Judged, Marked, Severity, SumInvariant, Sums, Violation,
+        CrossJudge, Enforcement, Judge, Judged, Lookup, Marked, Net, Severity, SumInvariant, Sums,
+        Violation,
     },
     base::{self, Era, Transition},
 };
-use std::sync::LazyLock;
+use std::{collections::BTreeSet, sync::LazyLock};
 
 /// A value says of itself whether a rule refuses it.
 #[derive(Debug)]
@@ -20,8 +21,57 @@ static RULES: LazyLock<RuleBook> = LazyLock::new(|| {
         0 => Ok(()),
         _ => Err(Violation::new("odd")),
     }));
+    rules.add_across(Arc::new(ToldAcross(identity("a"))));
     rules
 });
+
+/// And whether a rule across records does.
+struct ToldAcross(KeyspaceIdentity);
+
+impl CrossJudge for ToldAcross {
+    fn declared_version(&self) -> u32 {
+        1
+    }
+
+    fn name(&self) -> &'static str {
+        "told across"
+    }
+
+    fn how(&self) -> (Severity, Enforcement) {
+        (Severity::Error, Enforcement::Enforce)
+    }
+
+    fn anchor(&self) -> &KeyspaceIdentity {
+        &self.0
+    }
+
+    fn footprint(&self) -> Vec<&KeyspaceIdentity> {
+        Vec::new()
+    }
+
+    fn flaw(&self) -> Option<&'static str> {
+        None
+    }
+
+    fn concerned(&self, net: &Net<'_>, anchors: &mut BTreeSet<Bytes>) -> Result<(), Unjudged> {
+        anchors.extend(net.changed(&self.0)?.map(|change| change.key.clone()));
+        Ok(())
+    }
+
+    fn check(
+        &self,
+        _: &Bytes,
+        row: &Row,
+        _: &Net<'_>,
+        _: &mut dyn Lookup,
+    ) -> Result<Option<base::Broken>, Ended> {
+        Ok((row.value.as_ref() == b"crossed").then(|| base::Broken {
+            invariant: Bytes::from_static(b"told across"),
+            severity: 2,
+            reason: Bytes::new(),
+        }))
+    }
+}
 
 impl Judge for Told {
     fn identity(&self) -> KeyspaceIdentity {
@@ -116,15 +166,16 @@ enum Check {
     Broken,
     Overflow,
     BrokenSum,
+    Crossed,
 }
 
 use Check::{
-    AlreadyDecided, Broken, BrokenSum, Fenced, FutureVersion, Illegal, KeyAhead, KeyExpired,
-    KeyReused, KeyUntimed, Keyspace, Late, NotAbsent, NotPresent, NotWritable, OutOfBounds,
-    Overflow, ReadOnly, Remembered, StaleRead, StaleVersion, WindowFull,
+    AlreadyDecided, Broken, BrokenSum, Crossed, Fenced, FutureVersion, Illegal, KeyAhead,
+    KeyExpired, KeyReused, KeyUntimed, Keyspace, Late, NotAbsent, NotPresent, NotWritable,
+    OutOfBounds, Overflow, ReadOnly, Remembered, StaleRead, StaleVersion, WindowFull,
 };
 
-const ORDER: [Check; 22] = [
+const ORDER: [Check; 23] = [
     Remembered,
     KeyReused,
     AlreadyDecided,
@@ -147,6 +198,7 @@ const ORDER: [Check; 22] = [
     Broken,
     Overflow,
     BrokenSum,
+    Crossed,
 ];
 
 /// Checks of which a request can fail one only: what is remembered under a key is one thing, and so is when it was made.
@@ -245,6 +297,7 @@ impl Case {
             Broken => request.put("bound", b"broken"),
             Overflow => request.put("summed", b"too much"),
             BrokenSum => request.put("also summed", b"odd"),
+            Crossed => request.put("across", b"crossed"),
         };
     }
 
@@ -288,6 +341,7 @@ impl Case {
             },
             Decision::Rejected(_) => panic!("it has a key"),
             Decision::Known(_) => panic!("nobody asked for what is known"),
+            Decision::Cold(_) => panic!("everything is at hand"),
         }
     }
 }
@@ -318,7 +372,8 @@ fn rejected(rejection: &StoredRejection) -> Check {
         StoredRejection::OutOfBounds { .. } => OutOfBounds,
         StoredRejection::Procedure(_) => panic!("it was not rejected by its maker"),
         StoredRejection::Illegal { .. } => Illegal,
-        StoredRejection::Broken { .. } => Broken,
+        StoredRejection::Broken { broken, .. } if broken.invariant.as_ref() == b"told" => Broken,
+        StoredRejection::Broken { .. } => Crossed,
         StoredRejection::TotalOverflow { .. } => Overflow,
         StoredRejection::BrokenSum(_) => BrokenSum,
     }
@@ -346,7 +401,7 @@ fn of_two_failing_checks_the_earlier_one_answers() {
             pairs += 1;
         }
     }
-    assert_eq!(pairs, 22 * 21 / 2 - 6 - 3);
+    assert_eq!(pairs, 23 * 22 / 2 - 6 - 3);
 }
 
 #[test]

@@ -107,6 +107,7 @@ const fn decode_kind(number: u8) -> Option<RuleKind> {
         2 => RuleKind::Invariant,
         3 => RuleKind::Total,
         4 => RuleKind::SumInvariant,
+        5 => RuleKind::CrossInvariant,
         _ => return None,
     })
 }

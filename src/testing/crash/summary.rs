@@ -23,6 +23,10 @@ counts! {
         pub torn_tails: u64,
         /// All openings of a disk.
         pub openings: u64,
+        /// Disks that were verified.
+        pub verified: u64,
+        /// Entries that came out the same on them.
+        pub replayed: u64,
         /// Disks that were refused, although only the power had been cut.
         pub refusals: u64,
         /// Disks on which something acknowledged was missing.
@@ -39,7 +43,7 @@ impl fmt::Display for Summary {
         write!(
             f,
             "{} sequences, {} crashes, {} subsets ({} images), {} recovery crashes, {} subsets of those, {} openings, \
-             {} torn tails, {} refusals, {} losses, {} violations",
+             {} torn tails, {} entries replayed on {} disks, {} refusals, {} losses, {} violations",
             self.sequences,
             self.crashes,
             self.subsets,
@@ -48,6 +52,8 @@ impl fmt::Display for Summary {
             self.recovery_subsets,
             self.openings,
             self.torn_tails,
+            self.replayed,
+            self.verified,
             self.refusals,
             self.losses,
             self.violations,

@@ -7,7 +7,7 @@ use super::{
     step::Step,
 };
 use crate::{
-    Background, Engine, Error,
+    Background, Engine, Error, LogRetention,
     disk::{Choice, Lie, SimClock, SimDisk, SimEntropy},
 };
 use std::time::Duration;
@@ -24,6 +24,8 @@ pub enum Start {
     /// The first database again, with a log that is longer than it may be: opening writes a checkpoint, and later ones
     /// become due while the log goes on.
     Due,
+    /// The same, and the log is kept.
+    Kept,
 }
 
 /// A disk without power on it, and what is known of what it holds.
@@ -38,6 +40,8 @@ pub(super) struct World {
     pub seed: u64,
     /// With so much log a checkpoint is due.
     pub log_limit_bytes: u64,
+    /// Whether the log is kept.
+    pub keep_log: bool,
     /// How often it was started before.
     pub lives: u64,
 }
@@ -56,6 +60,7 @@ impl Start {
             name: 1,
             seed,
             log_limit_bytes: 1 << 20,
+            keep_log: self == Self::Kept,
             lives: 0,
         };
         if self == Self::Empty {
@@ -78,7 +83,7 @@ impl Start {
         let closed = empty.run(&steps, None)?.world.after(&End::PowerCut(Choice::None));
         match self {
             Self::Empty | Self::Closed => return Ok(closed),
-            Self::Due => return Ok(World { log_limit_bytes: 64 << 10, ..closed }),
+            Self::Due | Self::Kept => return Ok(World { log_limit_bytes: 64 << 10, ..closed }),
             Self::Torn => {}
         }
         // Cut off before the sync of a group, of which the first sector is there and the others are not.
@@ -121,6 +126,7 @@ pub(super) struct Machine {
     clock: SimClock,
     entropy: SimEntropy,
     log_limit_bytes: u64,
+    keep_log: bool,
 }
 
 impl Machine {
@@ -131,7 +137,8 @@ impl Machine {
         let clock = SimClock::new(1_700_000_000_000_000_000, 1_000);
         clock.advance(Duration::from_secs(lives * 60));
         let entropy = SimEntropy::new(world.seed.wrapping_mul(1 << 20).wrapping_add(lives));
-        Self { disk, clock, entropy, log_limit_bytes: world.log_limit_bytes }
+        let World { log_limit_bytes, keep_log, .. } = *world;
+        Self { disk, clock, entropy, log_limit_bytes, keep_log }
     }
 
     pub(super) fn open(&self) -> Result<Engine, Error> {
@@ -139,6 +146,7 @@ impl Machine {
             .background(Background::Manual)
             .segment_bytes(64 << 10)
             .log_limit_bytes(self.log_limit_bytes)
+            .log_retention(if self.keep_log { LogRetention::KeepAll } else { LogRetention::Trim })
             .checkpoint_cache_bytes(1 << 20)
             .clock(self.clock.clone())
             .entropy(self.entropy.clone())

@@ -56,6 +56,8 @@ pub(super) struct Memory {
     eras: Vec<Span>,
     /// What was decided up to then is forgotten.
     pub horizon: Option<LogTime>,
+    /// How many generations have become stubs.
+    pub demotions: u64,
 }
 
 impl Default for Memory {
@@ -66,6 +68,7 @@ impl Default for Memory {
             generations: vec![Span::default()],
             eras: Vec::new(),
             horizon: None,
+            demotions: 0,
         }
     }
 }
@@ -149,6 +152,7 @@ impl Memory {
     /// The oldest generation joins the last era if that takes no more than its part then, or begins the next.
     fn demote(&mut self, part: u64) {
         let oldest = self.generations.remove(0);
+        self.demotions += 1;
         for name in &oldest.names {
             self.rows.get_mut(name).expect("it is remembered").stub = true;
         }

@@ -119,7 +119,8 @@ impl Run {
         let mut ticket = engine.try_submit(order.request());
         // Once for each of what there can be no room in.
         for _ in 0..ROOMS {
-            if !matches!(ticket, Err(Error::Overloaded { .. }))
+            // A full disk is told as it was when somebody last looked, which who does not wait never does.
+            if !matches!(ticket, Err(Error::Overloaded { .. } | Error::NoSpace { .. }))
                 || self.is_shaky()
                 || self.mirror.stopped
             {

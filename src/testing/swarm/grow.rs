@@ -245,6 +245,7 @@ impl Plan {
     pub fn from_seed(seed: u64) -> Self {
         let mut luck = Luck::Seed(SimEntropy::new(seed));
         let mut plan = Self::shaped(seed, &mut luck);
+        plan.keep_log = seed.is_multiple_of(3);
         let mut taste = Taste::new(&mut luck);
         // Something is always asked.
         taste.events[0] += 4;

@@ -13,7 +13,7 @@ use super::{
     trouble::Struck,
 };
 use crate::{
-    Background, Engine, Error, ErrorKind, RecoveryReport, Verdict,
+    Background, Engine, Error, ErrorKind, LogRetention, RecoveryReport, Verdict,
     disk::{SimDisk, SimEntropy},
 };
 use std::{collections::BTreeSet, time::Duration};
@@ -189,6 +189,7 @@ impl Run {
 
     /// Recovers a copy, with nothing in the way: what must come of the disk itself.
     fn recover_a_copy(&mut self) -> Result<RecoveryReport, Breach> {
+        let verified = laws::replays(&self.disk, self.plan.keep_log)?;
         let copy = self.disk.snapshot();
         copy.crash_at(u64::MAX);
         let entropy = SimEntropy::new(!self.plan.seed);
@@ -197,6 +198,8 @@ impl Run {
         self.summary.openings += 1;
         let report = engine.recovery().clone();
         cut(&copy);
+        self.summary.verified += 1;
+        self.summary.replayed += laws::verified_as_opened(verified.as_ref(), &report)?;
         Ok(report)
     }
 
@@ -206,6 +209,7 @@ impl Run {
             None => (Duration::MAX, Duration::MAX),
             Some((whole, stubs)) => (seconds(whole), seconds(stubs)),
         };
+        let retention = if self.plan.keep_log { LogRetention::KeepAll } else { LogRetention::Trim };
         Engine::builder()
             .accept_clock_jump(true)
             .remember_outcomes_for(whole)
@@ -215,6 +219,7 @@ impl Run {
             .background(Background::Manual)
             .segment_bytes(64 << 10)
             .log_limit_bytes(self.plan.log_limit_bytes)
+            .log_retention(retention)
             .memtable_limit_bytes(self.plan.memtable_limit_bytes)
             .checkpoint_cache_bytes(1 << 20)
             .clock(self.clock.clone())
@@ -325,6 +330,7 @@ impl Run {
             self.commit(order, way)?;
         }
         self.close()?;
+        self.twice = true;
         self.must_open()?;
         let Some(engine) = &self.open else { return Ok(()) };
         self.mirror.durable().compare(engine)?;

@@ -32,6 +32,8 @@ pub(super) struct Asked {
     pub time: Option<LogTime>,
     /// Which entry decided it, if one did before.
     decided: Option<At>,
+    /// Whether that it is a stub is not durable.
+    rests: bool,
     /// The time of the last entry that was there when it was handed in.
     after: Option<LogTime>,
 }
@@ -112,7 +114,10 @@ impl Mirror {
         let due = self.expect(&deed, terms);
         let model = if self.stopped { &self.durable } else { &self.applied };
         let decided = deed.name().and_then(|name| model.decided(name));
-        Asked { deed, terms, due, index: None, time: None, decided, after: self.applied.time() }
+        let rests =
+            deed.name().is_some_and(|name| model.rests_on_a_step_since(&self.durable, name));
+        let after = self.applied.time();
+        Asked { deed, terms, due, index: None, time: None, decided, rests, after }
     }
 
     fn expect(&self, deed: &Deed, terms: Terms) -> Expected {
@@ -394,7 +399,7 @@ impl Mirror {
                 // It is looked at before the age of the key where there is no room; and where there is none to wait in, what is
                 // remembered is told only if it is durable.
                 let durable = asked.decided.is_some_and(|at| self.numbered(at).seq <= self.shown);
-                !durable
+                !durable || asked.rests
             }
             (_, Error::KeyAhead { made, now }) => {
                 let later = asked.after.is_none_or(|after| after < *now);

@@ -25,6 +25,8 @@ pub struct Plan {
     pub buffered_keys: bool,
     /// See [`Builder::queue_limit_requests`](crate::Builder::queue_limit_requests).
     pub queue_limit_requests: usize,
+    /// Whether the log is kept; see [`Builder::log_retention`](crate::Builder::log_retention).
+    pub keep_log: bool,
     /// What happens.
     pub events: Vec<Event>,
 }
@@ -33,7 +35,7 @@ pub struct Plan {
 impl fmt::Debug for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { seed, lie, log_limit_bytes, memtable_limit_bytes, clock_step_nanos, .. } = self;
-        let Self { remember, buffered_keys, queue_limit_requests, events, .. } = self;
+        let Self { remember, buffered_keys, queue_limit_requests, keep_log, events, .. } = self;
         let lie = lie.map_or("None".to_owned(), |lie| format!("Some(Lie::{lie:?})"));
         writeln!(f, "Plan {{")?;
         writeln!(f, "    seed: {seed},")?;
@@ -44,6 +46,7 @@ impl fmt::Debug for Plan {
         writeln!(f, "    remember: {remember:?},")?;
         writeln!(f, "    buffered_keys: {buffered_keys},")?;
         writeln!(f, "    queue_limit_requests: {queue_limit_requests},")?;
+        writeln!(f, "    keep_log: {keep_log},")?;
         writeln!(f, "    events: vec![")?;
         for event in events {
             writeln!(f, "        {event:?},")?;
@@ -70,6 +73,7 @@ use steadfast::testing::{Lie, swarm::{Ask::*, Event::*, Hurdle::*, Plan, Rot::*,
             remember: None,
             buffered_keys: false,
             queue_limit_requests: 16 << 10,
+            keep_log: false,
             events: Vec::new(),
         }
     }

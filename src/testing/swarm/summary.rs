@@ -34,7 +34,11 @@ counts! {
         pub kills: u64,
         /// Openings that succeeded.
         pub openings: u64,
-        /// Of those, the ones that found a torn tail.
+        /// Directories that were verified.
+        pub verified: u64,
+        /// Entries that came out the same in them.
+        pub replayed: u64,
+        /// Of the openings, the ones that found a torn tail.
         pub torn_tails: u64,
         /// Openings that failed while the disk did.
         pub failed_openings: u64,
@@ -141,8 +145,8 @@ impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{} seeds, {} operations, {} answers and {} reads checked",
-            self.seeds, self.operations, self.answers, self.reads
+            "{} seeds, {} operations, {} answers and {} reads checked, {} entries replayed in {} directories",
+            self.seeds, self.operations, self.answers, self.reads, self.replayed, self.verified
         )?;
         writeln!(
             f,

@@ -1,0 +1,146 @@
+//! One entry, decided once more.
+
+use super::{
+    compare, intent,
+    report::{Deviation, Obstacle, Part},
+    sight::{Reads, Sight},
+};
+use crate::{
+    admission::{
+        Admitted, At, Decision, Policy, Refusal, admit,
+        rules::{RuleBook, Unjudged},
+    },
+    base::{Bytes, Entry, ProcedureCall, Recorded, RequestData, Step},
+    engine::{Error, call::run_code, reentrancy, registry::Registry},
+    recovery::Next,
+    state::control::Retention,
+};
+
+/// What came of deciding an entry once more.
+#[derive(Debug)]
+pub(super) enum Finding {
+    /// The same.
+    Exact,
+    /// The same outcome, and something else in the entry.
+    Effects(Vec<Deviation>),
+    /// Another outcome.
+    Outcome(Vec<Deviation>),
+    /// It could not be.
+    NotReplayable(Obstacle),
+}
+
+/// What is taken as the log has it: limits and retention are those of the engine that wrote it.
+const POLICY: Policy = Policy {
+    retention: Retention { whole: u64::MAX, stubs: u64::MAX },
+    window_limit: u64::MAX,
+    scope_limit: u64::MAX,
+    time_ordered: false,
+};
+
+/// Of those under which an entry was made that are not the registry's, the code is not there.
+static NO_RULES: RuleBook = RuleBook::new();
+
+/// The rules that an entry records.
+pub(super) fn recorded(entry: &Entry) -> Option<&Recorded> {
+    entry.steps.iter().rev().find_map(|step| match step {
+        Step::Rules(recorded) => Some(recorded),
+        _ => None,
+    })
+}
+
+/// Decides an entry once more, on the state before it.
+pub(super) fn replay(
+    next: &Next<'_>,
+    sight: &Sight<'_>,
+    registry: &Registry,
+    same_rules: bool,
+) -> Finding {
+    let Next { entry, fold, .. } = *next;
+    let Some(request) = intent::of(entry, &fold.registry.read()) else {
+        return Finding::NotReplayable(Obstacle::Unreadable);
+    };
+    let mut deviations = Vec::new();
+    if entry.time <= fold.time && fold.applied.get() > 0 {
+        deviations.push(compare::time(entry, fold.time));
+    }
+    deviations.extend(compare::fingerprint(entry, intent::fingerprint(entry, &request)));
+    let request = match &entry.call {
+        None => request,
+        Some(call) => match run(&request, call, sight, registry) {
+            Ok(request) => request,
+            Err(obstacle) => return Finding::NotReplayable(obstacle),
+        },
+    };
+    let at = At {
+        applied: fold.applied,
+        next: entry.seq,
+        time: entry.time,
+        writable: true,
+        late: false,
+        policy: POLICY,
+        rules: if same_rules { &registry.rules } else { &NO_RULES },
+        unrecorded: recorded(entry),
+    };
+    let decision = {
+        let _rules = (!registry.rules.is_empty()).then(reentrancy::enter_procedure);
+        admit(request, sight, at)
+    };
+    match decision {
+        Decision::Append(admitted) => judge(next, &admitted, deviations),
+        Decision::Refused(Refusal::Unjudged(Unjudged::Panicked(rule))) => {
+            Finding::NotReplayable(Obstacle::Panicked { what: rule.to_owned() })
+        }
+        other => Finding::Outcome(vec![compare::not_logged(entry, other)]),
+    }
+}
+
+fn judge(next: &Next<'_>, admitted: &Admitted, mut deviations: Vec<Deviation>) -> Finding {
+    let Next { entry, changes, fold, .. } = *next;
+    let same = admitted.changes == changes && is_same(entry, &admitted.entry);
+    if same && deviations.is_empty() {
+        return Finding::Exact;
+    }
+    if !same {
+        deviations.extend(compare::entries(entry, changes, admitted, &fold.registry.read()));
+    }
+    if deviations.iter().any(|deviation| deviation.part == Part::Outcome) {
+        Finding::Outcome(deviations)
+    } else {
+        Finding::Effects(deviations)
+    }
+}
+
+/// Whether it is the same entry. Of its steps, those that let outcomes be forgotten are taken as they are.
+fn is_same(entry: &Entry, again: &Entry) -> bool {
+    entry.outcome == again.outcome
+        && entry.operations == again.operations
+        && compare::are_same_keyspaces(&entry.keyspaces, &again.keyspaces)
+        && entry.call == again.call
+        && entry.reads == again.reads
+        && entry.actor == again.actor
+        && entry.correlation == again.correlation
+        && intent::mode(entry) == intent::mode(again)
+}
+
+/// Runs the code of a procedure once more, with the time and the seed it had.
+fn run(
+    blank: &RequestData,
+    call: &ProcedureCall,
+    sight: &Sight<'_>,
+    registry: &Registry,
+) -> Result<RequestData, Obstacle> {
+    let ProcedureCall { name, version, time, seed, .. } = call;
+    let known = std::str::from_utf8(name).ok();
+    let Some(code) = known.and_then(|name| registry.procedures.named(name, *version)) else {
+        return Err(Obstacle::MissingVersion { name: text(name), version: *version });
+    };
+    let mut reads = Reads { sight, time: *time, seed: *seed };
+    run_code("a procedure", code, blank, &mut reads, 1).map_err(|error| match error {
+        Error::Panicked { .. } => Obstacle::Panicked { what: text(name) },
+        error => Obstacle::Failed { name: text(name), error: error.to_string() },
+    })
+}
+
+pub(super) fn text(bytes: &Bytes) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
