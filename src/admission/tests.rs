@@ -6,6 +6,7 @@ mod effects;
 mod limits;
 mod memory;
 mod order;
+mod sums;
 
 use super::*;
 use crate::{

@@ -9,7 +9,7 @@ use crate::{
     base::{Bytes, LogTime, SeqNo},
 };
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 /// Keys that are kept of records that break one invariant.
 const SAMPLES: usize = 8;
@@ -59,8 +59,8 @@ pub struct AuditReport {
     pub sum_invariants: Vec<SumInvariantStatus>,
 }
 
-/// A total that was counted anew.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// A total that was counted anew. `Debug` does not show what it is.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct AuditedTotal {
     /// The name of the keyspace whose records it sums up.
@@ -73,6 +73,25 @@ pub struct AuditedTotal {
     pub counted: Option<i128>,
 }
 
+impl AuditedTotal {
+    /// Whether what was kept is what the records come to.
+    #[must_use]
+    pub fn agrees(&self) -> bool {
+        self.counted.is_some() && self.kept == self.counted
+    }
+}
+
+impl fmt::Debug for AuditedTotal {
+    // The numbers are made of values.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuditedTotal")
+            .field("keyspace", &self.keyspace)
+            .field("total", &self.total)
+            .field("agrees", &self.agrees())
+            .finish_non_exhaustive()
+    }
+}
+
 impl AuditReport {
     /// Whether every invariant holds of every record and of the totals, none is left unjudged, and the totals that are kept are what the
     /// records come to.
@@ -80,10 +99,7 @@ impl AuditReport {
     pub fn holds(&self) -> bool {
         self.unjudged == 0
             && self.invariants.iter().all(|invariant| invariant.violations == 0)
-            && self
-                .totals
-                .iter()
-                .all(|total| total.counted.is_some() && total.kept == total.counted)
+            && self.totals.iter().all(AuditedTotal::agrees)
             && self.sum_invariants.iter().all(|invariant| invariant.violations == 0)
     }
 }

@@ -3,9 +3,10 @@
 use super::{Engine, core::Core, reentrancy};
 use crate::{
     admission::rules::{Enforcement, Severity, SumInvariant},
-    base::{Recorded, RuleKind, SeqNo, Totals},
+    base::{Bytes, Recorded, RuleKind, SeqNo, Totals},
 };
 use serde::{Deserialize, Serialize};
+use std::{fmt, sync::Arc};
 
 /// The totals that are kept, as of one durable entry; from [`Engine::totals`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -19,8 +20,8 @@ pub struct TotalsReport {
     pub invariants: Vec<SumInvariantStatus>,
 }
 
-/// A total.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// A total. `Debug` does not show what it is.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct TotalStatus {
     /// The name of the keyspace whose records it sums up.
@@ -44,6 +45,16 @@ pub struct SumInvariantStatus {
     /// How many requests were carried out since the opening that broke it, or left it broken, by another value of one of its totals; of
     /// an audit 1 when it does not hold.
     pub violations: u64,
+}
+
+impl fmt::Debug for TotalStatus {
+    // The number is made of values.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TotalStatus")
+            .field("keyspace", &self.keyspace)
+            .field("total", &self.total)
+            .finish_non_exhaustive()
+    }
 }
 
 impl TotalsReport {
@@ -84,7 +95,7 @@ impl Engine {
         let core = self.core();
         let tallies = core.monitored.lock().clone();
         let (seq, totals, rules) = core.durable_totals();
-        let of_total = |(name, value): (&crate::base::Bytes, &i128)| TotalStatus {
+        let of_total = |(name, value): (&Bytes, &i128)| TotalStatus {
             keyspace: keyspace_of(&rules, name),
             total: text(name),
             value: *value,
@@ -103,7 +114,7 @@ impl Engine {
 
 impl Core {
     /// The totals after the last durable entry, with that, and the rules that say what they are of.
-    fn durable_totals(&self) -> (SeqNo, std::sync::Arc<Totals>, Recorded) {
+    fn durable_totals(&self) -> (SeqNo, Arc<Totals>, Recorded) {
         let sequencer = self.sequencer.lock();
         let recorded = self.unrecorded(&sequencer).unwrap_or(&sequencer.fold.control.rules);
         (sequencer.durable, sequencer.durable_totals.clone(), recorded.clone())

@@ -3,7 +3,8 @@
 use super::*;
 use std::{panic, sync::OnceLock};
 use steadfast::{
-    Codec, Enforcement, LimitError, Rules, Severity, ShapeError, limits, testing::SimDisk,
+    Codec, Enforcement, LimitError, OnBrokenRule, Rules, Severity, ShapeError, limits,
+    testing::SimDisk,
 };
 
 const ITEMS: Keyspace<u64, u64> = Keyspace::new("items");
@@ -113,7 +114,8 @@ fn an_audit_finds_what_was_planted_wherever_it_is() {
         hold(value.is_multiple_of(2), "odd")
     });
     let builder = Engine::builder().rules(Rules::of(&ITEMS).invariant(even));
-    let engine = builder.cross_invariant(below("below")).open_on(disk).unwrap();
+    let builder = builder.cross_invariant(below("below")).on_broken_rule(OnBrokenRule::Accept);
+    let engine = builder.open_on(disk).unwrap();
     let report = engine.audit().unwrap();
     assert_eq!((report.records, report.seq), (299, engine.durable_seq()));
     let [even, below] = &report.invariants[..] else { panic!("{report:?}") };
@@ -341,6 +343,7 @@ fn a_refusal_that_quotes_a_long_key_has_its_room_in_the_log() {
     committed(&engine, names);
     engine.close().unwrap();
     let builder = Engine::builder().segment_bytes(64 << 10).cross_invariant(linked);
+    let builder = builder.on_broken_rule(OnBrokenRule::Accept);
     let engine = builder.open_on(disk.clone()).unwrap();
     let refuse = |n: u64| Request::new(key(&n.to_string())).put(&LINKS, &(n % 8), &n, Expect::Any);
     let tickets: Vec<_> = (0..400).map(|n| engine.submit(refuse(n))).collect();

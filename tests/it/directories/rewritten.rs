@@ -29,7 +29,7 @@ fn a_later_format_is_told_from_damage() {
         match error {
             Error::UnsupportedFormat { file: named, version, supported } => {
                 assert!(named.contains(file));
-                assert_eq!((version, supported), (9, 3));
+                assert_eq!((version, supported), (9, 4));
             }
             other => panic!("{other}"),
         }

@@ -10,8 +10,8 @@ use std::{
     time::Duration,
 };
 use steadfast::{
-    Abort, Background, Builder, Engine, Error, Expect, IdempotencyKey, Keyspace, Mode, OnDuplicate,
-    Request, Version,
+    Abort, Background, Builder, Engine, Error, Expect, IdempotencyKey, Invariant, Keyspace, Mode,
+    OnBrokenRule, OnDuplicate, Request, Rules, SumInvariant, Total, Version, Violation,
     testing::{Choice, Repeat, SimClock, SimDisk, SimEntropy},
 };
 
@@ -316,6 +316,39 @@ pub fn of_openings(shown: &mut Shown) {
     fs::write(foreign.path().join("notes.txt"), MARKER).unwrap();
     shown.failed("foreign", Engine::open(foreign.path()));
     later_format(shown);
+    rules(shown);
+}
+
+/// Rules whose reasons quote what is stored, and records that break them.
+fn rules(shown: &mut Shown) {
+    let (disk, clock, engine) = simulated(|builder| builder);
+    done(&engine, put("k"));
+    done(&engine, Request::unkeyed().put(&NUMBERS, MARKER, &NUMBER, Expect::Any));
+    engine.close().unwrap();
+    let violation = || Err(Violation::new(format!("{MARKER} {NUMBER}")));
+    let ruled = |then| {
+        let empty = Invariant::new("empty", move |_: &String, _: &String| violation());
+        let sum = Total::new("sum", |_: &String, number: &i64| i128::from(*number));
+        let none = SumInvariant::new("none", ["sum"], move |[sum]| match sum {
+            0 => Ok(()),
+            _ => violation(),
+        });
+        let builder = builder(&clock).rules(Rules::of(&NAMES).invariant(empty));
+        let builder = builder.rules(Rules::of(&NUMBERS).total(sum)).sum_invariant(none);
+        builder.on_broken_rule(then).open_on(disk.clone())
+    };
+    shown.failed("refused by rules", ruled(OnBrokenRule::Refuse));
+    let engine = ruled(OnBrokenRule::ReadOnly).unwrap();
+    shown.failed("reads by rules", engine.commit(put("l")));
+    shown.debug("rule set", &engine.rule_set());
+    drop(engine);
+    let engine = ruled(OnBrokenRule::Accept).unwrap();
+    shown.debug("totals", &engine.totals());
+    shown.debug("audit", &engine.audit().unwrap());
+    let more = Request::unkeyed().put(&NUMBERS, MARKER, &(NUMBER + 1), Expect::Any);
+    let rejection = engine.commit(more).unwrap().committed().unwrap_err();
+    shown.debug("rejection by a sum", &rejection);
+    shown.error("rejection by a sum", &rejection.into());
 }
 
 /// A database of a later version of the crate.
