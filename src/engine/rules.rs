@@ -140,10 +140,10 @@ impl Engine {
     ///
     /// # Errors
     /// [`Error::KeyspaceMismatch`]; [`Error::Corruption`] or [`Error::Poisoned`] from the checkpoint; [`Error::Closed`];
-    /// [`Error::Reentrant`].
+    /// [`Error::Reentrant`]; [`Error::Forked`].
     pub fn audit(&self) -> Result<AuditReport, Error> {
         self.check_open()?;
-        reentrancy::check("audit")?;
+        self.enter("audit")?;
         let (core, snapshot) = (self.core(), self.snapshot());
         // Not before the last entry that the snapshot shows.
         let time = core.log_time(&mut core.sequencer.lock());
