@@ -61,11 +61,12 @@ fn a_forked_child_is_refused_and_touches_nothing() {
         let (calls, clone) = (disk.io_count(), engine.clone());
 
         type Call = fn(&Engine) -> Result<(), Error>;
-        let refused: [(&str, Call); 7] = [
+        let refused: [(&str, Call); 8] = [
             ("commit", |e| e.commit(add()).map(drop)),
             ("submit", |e| e.submit(add()).wait().map(drop)),
             ("try_submit", |e| e.try_submit(add()).map(drop)),
             ("update", |e| e.update(key("u"), &1, |_| Ok::<_, Abort>(())).map(drop)),
+            ("audit", |e| e.audit().map(drop)),
             ("checkpoint", Engine::checkpoint),
             ("run_background_step", |e| e.run_background_step().map(drop)),
             ("close", |e| e.clone().close().map(drop)),

@@ -180,10 +180,10 @@ impl Engine {
     ///
     /// # Errors
     /// [`Error::KeyspaceMismatch`]; [`Error::Corruption`] or [`Error::Poisoned`] from the checkpoint; [`Error::Closed`];
-    /// [`Error::Reentrant`].
+    /// [`Error::Reentrant`]; [`Error::Forked`].
     pub fn audit(&self) -> Result<AuditReport, Error> {
         self.check_open()?;
-        reentrancy::check("audit")?;
+        self.enter("audit")?;
         Ok(self.audit_within(&Scope::of(&self.core().rules))?.0)
     }
 }

@@ -137,6 +137,27 @@ fn who_reads_something_else_each_time_gives_up() {
 }
 
 #[test]
+fn an_addition_that_is_tried_again_is_made_once() {
+    const BALANCES: Keyspace<u64, i64> = Keyspace::new("balances");
+    const MOST: Keyspace<u64, i64> = Keyspace::new("most");
+    let within = CrossInvariant::new("within", &BALANCES, |look, key, balance| {
+        let most = look.get(&MOST, key)?.map_or(0, |record| record.value);
+        hold(*balance <= most, "too much")
+    });
+    let within = within.touched_by(&MOST, |key, _| [*key]);
+    let engine = Engine::builder().cross_invariant(within).open_on(SimDisk::new()).unwrap();
+    let set = Request::unkeyed().put(&MOST, &1, &10, Expect::Any);
+    engine.commit(set.put(&BALANCES, &1, &3, Expect::Any)).unwrap().committed().unwrap();
+    let add = |delta| {
+        engine.checkpoint().unwrap();
+        let request = Request::unkeyed().add(&BALANCES, &1, delta, 0..=100);
+        let added = outcome(engine.commit(request).unwrap()).is_ok();
+        (added, engine.get(&BALANCES, &1).unwrap().unwrap().value)
+    };
+    assert_eq!([add(5), add(3), add(2)], [(true, 8), (false, 8), (true, 10)]);
+}
+
+#[test]
 fn a_disk_that_can_not_be_read_is_told() {
     const BULK: Keyspace<u64, Vec<u8>> = Keyspace::new("bulk");
     let backed = CrossInvariant::new("backed", &ITEMS, |look, _, _| {

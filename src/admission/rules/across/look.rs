@@ -86,7 +86,7 @@ impl From<Unjudged> for Ended {
 /// What a request changes, and when: as nothing but the rules across records needs it.
 pub(crate) struct Net<'a> {
     /// The keyspaces it names.
-    pub keyspaces: &'a [KeyspaceIdentity],
+    keyspaces: &'a [KeyspaceIdentity],
     /// Their numbers, those included that it defines.
     numbers: &'a [KeyspaceRef],
     changes: BTreeMap<(KeyspaceId, &'a Bytes), &'a Change>,
