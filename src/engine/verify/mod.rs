@@ -6,7 +6,8 @@
 //! 3. [`admit`](crate::admission::admit) decides on it, with the number and the time of the entry
 //! 4. [`compare`] tells in what the decision differs
 //!
-//! What is applied then are the effects that were logged, so that one difference leads to no others.
+//! What is applied then are the effects that were logged, so that one difference leads to no others. Where there is none, they are
+//! those that were admitted.
 
 mod compare;
 mod intent;
@@ -24,6 +25,7 @@ use crate::{
     base::{Bytes, Entry, SeqNo, StoredOutcome},
     disk::{Disk, ReadOnlyDisk, SystemClock, SystemEntropy},
     recovery::{self, Machine, Next, OpenError, Settings, Walked},
+    state::draft::Change,
 };
 use replay::{Finding, text};
 use sight::Sight;
@@ -111,15 +113,15 @@ struct Found {
 }
 
 impl Verification<'_> {
-    fn look(&mut self, next: &Next<'_>) -> Result<(), OpenError> {
+    fn look(&mut self, next: &Next<'_>) -> Result<Option<Vec<Change>>, OpenError> {
         let sight = Sight::before(next);
-        let finding = replay::replay(next, &sight, self.registry);
+        let (finding, changes) = replay::replay(next, &sight, self.registry);
         if let Some(error) = sight.failed() {
             return Err(OpenError::checkpoint(error));
         }
         let same_rules = self.has_the_rules_of(next.entry);
         self.found.note(next.entry, finding, same_rules);
-        Ok(())
+        Ok(changes)
     }
 
     /// Whether an entry was decided under the rules of the registry. The log does not say so yet, so it is believed.

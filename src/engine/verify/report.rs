@@ -190,8 +190,6 @@ pub enum Part {
     Correlation,
     /// When it was.
     Time,
-    /// A record as it leaves it.
-    Record,
 }
 
 impl VerifyReport {
@@ -368,7 +366,6 @@ impl fmt::Display for Part {
             Self::Actor => "actor",
             Self::Correlation => "correlation",
             Self::Time => "log time",
-            Self::Record => "record",
         })
     }
 }
