@@ -34,15 +34,13 @@ fn replayed(entry: Entry) -> Entry {
 /// An entry that is about to be applied.
 pub(crate) struct Next<'a> {
     pub entry: &'a Entry,
-    /// What it does to records.
-    pub changes: &'a [Change],
     /// The state before it.
     pub fold: &'a Fold,
     pub base: Base<'a>,
 }
 
-/// Whoever looks at each entry before it is applied.
-pub(crate) type Visit<'v> = &'v mut dyn FnMut(&Next<'_>) -> Result<(), OpenError>;
+/// Whoever looks at each entry before it is applied. Gives what it does to records, if they have worked that out.
+pub(crate) type Visit<'v> = &'v mut dyn FnMut(&Next<'_>) -> Result<Option<Vec<Change>>, OpenError>;
 
 /// The fold in progress, with what it counted.
 pub(crate) struct Replay<'a, 'v> {
@@ -86,12 +84,16 @@ impl Replay<'_, '_> {
                 })
                 .ok_or_else(|| self.corrupt(group, "an entry does not parse"))?;
             let entry = replayed(entry);
-            let over = Over { fold: &self.fold, base: &self.base };
-            let changes = Draft::changes(&entry, &over).map_err(OpenError::checkpoint)?;
-            if let Some(visit) = &mut self.visit {
-                let (fold, base) = (&self.fold, self.base);
-                visit(&Next { entry: &entry, changes: &changes, fold, base })?;
-            }
+            let (fold, base) = (&self.fold, self.base);
+            let worked_out = match &mut self.visit {
+                Some(visit) => visit(&Next { entry: &entry, fold, base })?,
+                None => None,
+            };
+            let changes = match worked_out {
+                Some(changes) => changes,
+                None => Draft::changes(&entry, &Over { fold, base: &base })
+                    .map_err(OpenError::checkpoint)?,
+            };
             self.entries += 1;
             self.window_entries += u64::from(entry.key.is_some());
             self.fold.apply(&entry, changes, Horizon { durable: seq, snapshots: &[] });

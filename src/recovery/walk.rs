@@ -40,3 +40,91 @@ pub(crate) fn walk(
     drop(lock);
     Ok(Walked { report, from_first, left_over })
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        Background, Engine, Error, Expect, Keyspace, LogRetention, Registry, Request,
+        base::{Control, KeyspaceId, LogTime, Row, SeqNo},
+        checkpoint::{Changes, Checkpoint, Meta},
+        disk::{Disk, MemoryDisk},
+        engine::verify_on,
+        format::names,
+        state::digest::RowHasher,
+    };
+    use std::iter;
+
+    const STOCK: Keyspace<u64, u32> = Keyspace::new("stock");
+    const CACHE_BYTES: usize = 1 << 20;
+
+    /// A kept log that goes on past its checkpoint.
+    fn log() -> MemoryDisk {
+        let disk = MemoryDisk::new();
+        let builder = Engine::builder().background(Background::Manual);
+        let builder = builder.log_retention(LogRetention::KeepAll);
+        let engine = builder.open_on(disk.clone()).unwrap();
+        for n in 0..6 {
+            let request = Request::unkeyed().put(&STOCK, &n, &7, Expect::Absent);
+            engine.commit(request).unwrap().committed().unwrap();
+            if n == 3 {
+                engine.checkpoint().unwrap();
+            }
+        }
+        engine.close().unwrap();
+        disk
+    }
+
+    /// Writes the checkpoint once more: with a row that is another, a meta row that fits it, and another control row.
+    fn forge(disk: &MemoryDisk, change: impl FnOnce(&mut Row, &mut Meta, &mut Control)) {
+        let checkpoint =
+            Checkpoint::open_held(disk.open(names::CHECKPOINT).unwrap(), CACHE_BYTES).unwrap();
+        checkpoint.release().unwrap();
+        let reader = checkpoint.reader().unwrap();
+        let (mut meta, mut control) = (reader.meta().clone(), reader.control().clone());
+        let (keyspace, key) = (KeyspaceId::new(1), &2u64.to_be_bytes()[..]);
+        let mut row = reader.record(keyspace, key).unwrap().unwrap();
+        drop(reader);
+        let mut hasher = RowHasher::new(meta.uuid);
+        meta.digest.sub(hasher.record(keyspace, key, &row));
+        change(&mut row, &mut meta, &mut control);
+        meta.digest.add(hasher.record(keyspace, key, &row));
+        let changes = Changes {
+            records: iter::once((keyspace, key, Some(&row))),
+            window: iter::empty(),
+            control: &control,
+            upkeep: 0,
+            counts: iter::empty(),
+        };
+        checkpoint.write(changes, &meta).unwrap();
+        checkpoint.close().unwrap();
+    }
+
+    fn refusal(change: impl FnOnce(&mut Row, &mut Meta, &mut Control)) -> String {
+        let disk = log();
+        forge(&disk, change);
+        match verify_on(disk, &Registry::new()) {
+            Err(Error::Corruption { file, evidence, .. }) => {
+                assert_eq!(file, names::CHECKPOINT);
+                evidence
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Every row must follow from the log.
+    #[test]
+    fn a_checkpoint_that_the_log_does_not_lead_to_is_told() {
+        let disk = log();
+        forge(&disk, |_, _, _| ());
+        assert!(verify_on(disk, &Registry::new()).unwrap().is_exact());
+        let value = refusal(|row, _, _| row.value = vec![8].into());
+        assert!(value.starts_with("its state is not what the log leads to"), "{value}");
+        let seq = refusal(|_, meta, _| meta.applied_seq = SeqNo::new(5));
+        assert!(seq.starts_with("the entry it stands at"), "{seq}");
+        let control = refusal(|_, _, control| {
+            let open = control.generations.last_mut().unwrap();
+            open.first_time = LogTime::new(1);
+        });
+        assert!(control.starts_with("what it remembers"), "{control}");
+    }
+}

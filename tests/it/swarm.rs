@@ -256,5 +256,5 @@ fn what_a_dropped_cache_shows_is_not_taken_for_a_change() {
         Event::Crash { after: 0, stop: swarm::Stop::Kill, hurdles: [None, None], twice: true },
     ]);
     let summary = plan.run().unwrap();
-    assert!(summary.verified > 0 && summary.replayed > 100, "{summary}");
+    assert!(summary.verified > 1 && summary.replayed > 10, "{summary}");
 }

@@ -6,27 +6,21 @@ use super::{
     report::{Deviation, Part},
 };
 use crate::{
-    admission::{Admitted, Decision},
+    admission::Decision,
     base::{
         Action, Bytes, Entry, Fingerprint, KeyspaceIdentity, KeyspaceRef, LogTime, Mode, Operation,
-        Row, StoredOutcome,
+        StoredOutcome,
     },
     engine::{outcome::decode_rejection, sequence::refused},
     format::rows::encode_outcome,
-    state::{draft::Change, registry::Registry},
+    state::registry::Registry,
 };
 
 /// Most differences of one entry that are told.
 const TOLD: usize = 8;
 
-/// All in which an entry differs from what was admitted, the outcome first.
-pub(super) fn entries(
-    entry: &Entry,
-    changes: &[Change],
-    admitted: &Admitted,
-    registry: &Registry,
-) -> Vec<Deviation> {
-    let again = &admitted.entry;
+/// All in which an entry differs from what it came to again, the outcome first.
+pub(super) fn entries(entry: &Entry, again: &Entry, registry: &Registry) -> Vec<Deviation> {
     let mut found = Vec::new();
     found.extend(outcome(&entry.outcome, &again.outcome));
     found.extend(mode(intent::mode(entry), intent::mode(again)));
@@ -45,9 +39,6 @@ pub(super) fn entries(
         if recorded != replayed {
             found.push(Deviation::new(part, bytes(recorded), bytes(replayed)));
         }
-    }
-    if found.is_empty() {
-        found.extend(records(changes, &admitted.changes));
     }
     found.truncate(TOLD);
     found
@@ -218,22 +209,6 @@ pub(super) fn are_same_keyspaces(recorded: &[KeyspaceRef], replayed: &[KeyspaceR
             && (recorded.identity.is_none() || identity(recorded) == identity(replayed))
     };
     recorded.len() == replayed.len() && recorded.iter().zip(replayed).all(is_same)
-}
-
-/// The first record that an entry leaves otherwise than admission meant.
-fn records(recorded: &[Change], replayed: &[Change]) -> Option<Deviation> {
-    let count = recorded.len().max(replayed.len());
-    let differs = |index: &usize| recorded.get(*index) != replayed.get(*index);
-    let index = (0..count).find(differs)?;
-    let row = |change: Option<&Change>| {
-        let row: Option<&Row> = change.and_then(|change| change.new.as_ref());
-        row.map_or("no record".to_owned(), |row| {
-            format!("{}, version {}", bytes(&row.value), row.version)
-        })
-    };
-    let (there, again) = (recorded.get(index), replayed.get(index));
-    let key = there.or(again).map(|change| &change.key);
-    Some(Deviation::new(Part::Record, row(there), row(again)).about(None, key))
 }
 
 fn totals(recorded: &[(Bytes, i128)], replayed: &[(Bytes, i128)]) -> Option<Deviation> {

@@ -6,7 +6,8 @@
 //! 3. [`admit`](crate::admission::admit) decides on it, with the number and the time of the entry
 //! 4. [`compare`] tells in what the decision differs
 //!
-//! What is applied then are the effects that were logged, so that one difference leads to no others.
+//! What is applied then are the effects that were logged, so that one difference leads to no others. Where there is none, they are
+//! those that were admitted.
 
 mod compare;
 mod intent;
@@ -24,6 +25,7 @@ use crate::{
     base::{Bytes, Entry, RuleSet, SeqNo, StoredOutcome},
     disk::{Disk, ReadOnlyDisk, SystemClock, SystemEntropy},
     recovery::{self, Machine, Next, OpenError, Settings, Walked},
+    state::draft::Change,
 };
 use replay::{Finding, text};
 use sight::Sight;
@@ -114,15 +116,15 @@ struct Found {
 }
 
 impl Verification<'_> {
-    fn look(&mut self, next: &Next<'_>) -> Result<(), OpenError> {
+    fn look(&mut self, next: &Next<'_>) -> Result<Option<Vec<Change>>, OpenError> {
         let sight = Sight::before(next);
         let same_rules = self.has_the_rules_of(next);
-        let finding = replay::replay(next, &sight, self.registry, same_rules);
+        let (finding, changes) = replay::replay(next, &sight, self.registry, same_rules);
         if let Some(error) = sight.failed() {
             return Err(OpenError::checkpoint(error));
         }
         self.found.note(next.entry, finding, same_rules);
-        Ok(())
+        Ok(changes)
     }
 
     /// Whether an entry was decided under the rules of the registry, as far as they can be told from others.

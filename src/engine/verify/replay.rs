@@ -13,7 +13,7 @@ use crate::{
     base::{Bytes, Entry, ProcedureCall, Recorded, RequestData, Step},
     engine::{Error, call::run_code, reentrancy, registry::Registry},
     recovery::Next,
-    state::control::Retention,
+    state::{control::Retention, draft::Change},
 };
 
 /// What came of deciding an entry once more.
@@ -48,16 +48,16 @@ pub(super) fn recorded(entry: &Entry) -> Option<&Recorded> {
     })
 }
 
-/// Decides an entry once more, on the state before it.
+/// Decides an entry once more, on the state before it. With what it does to records, where it comes out the same.
 pub(super) fn replay(
     next: &Next<'_>,
     sight: &Sight<'_>,
     registry: &Registry,
     same_rules: bool,
-) -> Finding {
+) -> (Finding, Option<Vec<Change>>) {
     let Next { entry, fold, .. } = *next;
     let Some(request) = intent::of(entry, &fold.registry.read()) else {
-        return Finding::NotReplayable(Obstacle::Unreadable);
+        return (Finding::NotReplayable(Obstacle::Unreadable), None);
     };
     let mut deviations = Vec::new();
     if entry.time <= fold.time && fold.applied.get() > 0 {
@@ -68,7 +68,7 @@ pub(super) fn replay(
         None => request,
         Some(call) => match run(&request, call, sight, registry) {
             Ok(request) => request,
-            Err(obstacle) => return Finding::NotReplayable(obstacle),
+            Err(obstacle) => return (Finding::NotReplayable(obstacle), None),
         },
     };
     let at = At {
@@ -86,39 +86,63 @@ pub(super) fn replay(
         admit(request, sight, at)
     };
     match decision {
-        Decision::Append(admitted) => judge(next, &admitted, deviations),
+        Decision::Append(admitted) => judge(next, admitted, deviations),
         Decision::Refused(Refusal::Unjudged(Unjudged::Panicked(rule))) => {
-            Finding::NotReplayable(Obstacle::Panicked { what: rule.to_owned() })
+            (Finding::NotReplayable(Obstacle::Panicked { what: rule.to_owned() }), None)
         }
-        other => Finding::Outcome(vec![compare::not_logged(entry, other)]),
+        other => (Finding::Outcome(vec![compare::not_logged(entry, other)]), None),
     }
 }
 
-fn judge(next: &Next<'_>, admitted: &Admitted, mut deviations: Vec<Deviation>) -> Finding {
-    let Next { entry, changes, fold, .. } = *next;
-    let same = admitted.changes == changes && is_same(entry, &admitted.entry);
-    if same && deviations.is_empty() {
-        return Finding::Exact;
-    }
-    if !same {
-        deviations.extend(compare::entries(entry, changes, admitted, &fold.registry.read()));
-    }
-    if deviations.iter().any(|deviation| deviation.part == Part::Outcome) {
+/// What an entry is held against itself for, and the changes it makes when it is the same.
+fn judge(
+    next: &Next<'_>,
+    admitted: Admitted,
+    mut deviations: Vec<Deviation>,
+) -> (Finding, Option<Vec<Change>>) {
+    let Next { entry, fold, .. } = *next;
+    let changes = if is_same(entry, &admitted.entry) {
+        Some(admitted.changes)
+    } else {
+        let registry = fold.registry.read();
+        deviations.extend(compare::entries(entry, &admitted.entry, &registry));
+        None
+    };
+    let finding = if deviations.is_empty() {
+        Finding::Exact
+    } else if deviations.iter().any(|deviation| deviation.part == Part::Outcome) {
         Finding::Outcome(deviations)
     } else {
         Finding::Effects(deviations)
-    }
+    };
+    (finding, changes)
 }
 
 /// Whether it is the same entry. Of its steps, those that let outcomes be forgotten are taken as they are.
 fn is_same(entry: &Entry, again: &Entry) -> bool {
-    entry.outcome == again.outcome
-        && entry.operations == again.operations
-        && compare::are_same_keyspaces(&entry.keyspaces, &again.keyspaces)
-        && entry.call == again.call
-        && entry.reads == again.reads
-        && entry.actor == again.actor
-        && entry.correlation == again.correlation
+    let Entry {
+        seq,
+        time,
+        key,
+        steps: _,
+        keyspaces,
+        operations,
+        reads,
+        call,
+        totals,
+        actor,
+        correlation,
+        outcome,
+    } = entry;
+    *outcome == again.outcome
+        && *operations == again.operations
+        && compare::are_same_keyspaces(keyspaces, &again.keyspaces)
+        && *reads == again.reads
+        && *call == again.call
+        && *totals == again.totals
+        && *actor == again.actor
+        && *correlation == again.correlation
+        && (*seq, *time, key) == (again.seq, again.time, &again.key)
         && intent::mode(entry) == intent::mode(again)
 }
 

@@ -192,8 +192,6 @@ pub enum Part {
     Correlation,
     /// When it was.
     Time,
-    /// A record as it leaves it.
-    Record,
 }
 
 impl VerifyReport {
@@ -371,7 +369,6 @@ impl fmt::Display for Part {
             Self::Actor => "actor",
             Self::Correlation => "correlation",
             Self::Time => "log time",
-            Self::Record => "record",
         })
     }
 }
