@@ -1,8 +1,9 @@
 //! Payments: records, rules, procedures. One function makes the registry that the service runs with and is verified with.
 
+use super::across;
 use serde::{Deserialize, Serialize};
 use steadfast::{
-    Abort, Guard, Invariant, Keyspace, Procedure, Registry, Rules, Transaction, Violation,
+    Abort, Guard, Invariant, Keyspace, Procedure, Registry, Rules, Total, Transaction, Violation,
 };
 
 pub const PAYMENTS: Keyspace<String, Payment> = Keyspace::new("payments");
@@ -12,6 +13,8 @@ pub const LEDGER: Keyspace<(String, u64), i64> = Keyspace::new("ledger");
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Payment {
     pub customer: String,
+    /// The order it is for.
+    pub order: Option<String>,
     pub state: State,
     pub authorized: i64,
     pub captured: i64,
@@ -45,9 +48,9 @@ pub fn registry() -> Registry {
     rules().procedure::<Authorize>().procedure::<Capture>().procedure::<Refund>()
 }
 
-/// What must hold, whoever writes: of a payment by itself. What must hold between payments and the ledger is declared here, too.
+/// What must hold, whoever writes: of a payment by itself, and of records together.
 pub fn rules() -> Registry {
-    Registry::new().rules(payments())
+    across::rules(Registry::new().rules(payments()))
 }
 
 fn payments() -> Rules<String, Payment> {
@@ -60,6 +63,7 @@ fn payments() -> Rules<String, Payment> {
         .invariant(within("captured within authorized", |p| (p.captured, p.authorized)))
         .invariant(within("refunded within captured", |p| (p.refunded, p.captured)))
         .invariant(within("fee within captured", |p| (p.fee, p.captured)))
+        .total(Total::new("kept", |_: &String, payment: &Payment| across::kept(payment).into()))
 }
 
 /// A part is not below 0 and not above its whole.
@@ -93,6 +97,7 @@ pub enum Refused {
 pub struct Authorize {
     pub payment: String,
     pub customer: String,
+    pub order: Option<String>,
     pub cents: i64,
 }
 
@@ -120,6 +125,7 @@ impl Procedure for Authorize {
         }
         let payment = Payment {
             customer: self.customer.clone(),
+            order: self.order.clone(),
             state: State::Authorized,
             authorized: self.cents,
             captured: 0,

@@ -2,10 +2,11 @@
 
 use super::{
     Done,
-    business::{Authorize, Capture, Refund, Refused},
+    across::{ENTITLED, ORDERS, Order, SUBSCRIPTIONS, Subscription},
+    business::{Authorize, Capture, LEDGER, Refund, Refused},
     check,
 };
-use steadfast::{Engine, IdempotencyKey, Outcome, Procedure, Rejection, SeqNo};
+use steadfast::{Engine, Expect, IdempotencyKey, Outcome, Procedure, Rejection, Request, SeqNo};
 
 /// Payments and what is captured of them. The fee on the first two is a whole number of cents.
 const PAYMENTS: [(&str, i64, i64); 4] =
@@ -16,8 +17,12 @@ pub fn run(engine: &Engine) -> Done<SeqNo> {
     let mut rounded = None;
     for (payment, authorized, captured) in PAYMENTS {
         let payment = payment.to_owned();
-        let authorize =
-            Authorize { payment: payment.clone(), customer: "ann".into(), cents: authorized };
+        let authorize = Authorize {
+            payment: payment.clone(),
+            customer: "ann".into(),
+            order: Some(format!("order-{payment}")),
+            cents: authorized,
+        };
         call(engine, &format!("authorize-{payment}"), &authorize)?;
         let key = format!("capture-{payment}");
         let capture = Capture { payment, cents: captured };
@@ -40,7 +45,43 @@ pub fn run(engine: &Engine) -> Done<SeqNo> {
         other => return Err(format!("too much was given back: {other:?}").into()),
     }
     call(engine, "refund-2", &Refund { payment: "p-1".into(), cents: 1_000 })?;
+    between_records(engine)?;
     rounded.ok_or_else(|| "no fee was rounded".into())
+}
+
+/// What rules across records refuse, and what they let pass.
+fn between_records(engine: &Engine) -> Done {
+    let order = |payment: &str| Order { payment: payment.into(), fulfilled: true };
+    let fulfil =
+        |id: &str, payment| Request::unkeyed().put(&ORDERS, id, &order(payment), Expect::Any);
+    refused(engine, fulfil("order-p-9", "p-9"), "fulfilled is paid")?;
+    refused(engine, fulfil("order-p-9", "p-2"), "fulfilled is paid")?;
+    engine.commit(fulfil("order-p-2", "p-2"))?.committed()?;
+    refused(
+        engine,
+        Request::unkeyed().delete(&LEDGER, &("p-2", 1), Expect::Present),
+        "books balance",
+    )?;
+
+    let yearly = Subscription { plan: "yearly".into(), active: true };
+    let activate = || Request::unkeyed().put(&SUBSCRIPTIONS, "ann", &yearly, Expect::Any);
+    let now = engine.clock().now.get();
+    let until = |time: u64| Request::unkeyed().put(&ENTITLED, "ann", &time, Expect::Any);
+    engine.commit(until(now - 1))?.committed()?;
+    refused(engine, activate(), "active is entitled")?;
+    const YEAR: u64 = 365 * 24 * 3_600_000_000_000;
+    engine.commit(activate().put(&ENTITLED, "ann", &(now + YEAR), Expect::Any))?.committed()?;
+    refused(engine, until(now - 1), "active is entitled")
+}
+
+fn refused(engine: &Engine, request: Request, by: &str) -> Done {
+    let named = match engine.commit(request)? {
+        Outcome::Rejected(Rejection::Invariant(broken)) => broken.invariant,
+        Outcome::Rejected(Rejection::SumInvariant(broken)) => broken.invariant,
+        other => return Err(format!("{by:?} let it pass: {other:?}").into()),
+    };
+    println!("refused: {named:?} would not hold");
+    check(named == by, "the invariant that is broken is named")
 }
 
 /// What came of a call, and the entry it became.

@@ -5,7 +5,11 @@
 //! 2. The log is verified: every entry is decided once more, and comes out the same.
 //! 3. Somebody changes how the fee is rounded, and forgets to give the procedure another version. The same log, verified with the
 //!    changed program, names the first entry that comes out otherwise.
-//! 4. Somebody writes with a program that has no rules. The audit finds the payment, and the replay the entry.
+//! 4. Somebody writes with a program that has no rules. The next opening finds what is broken and takes no writes, the audit names the
+//!    payment, and the replay the entry.
+//!
+//! The rules between records are in `across.rs`: a captured payment is booked in the ledger, a fulfilled order is paid, an active
+//! subscription has an entitlement that is not over by log time; and the books balance.
 //!
 //! ```text
 //! cargo run --example payments
@@ -13,6 +17,7 @@
 //!
 //! Exit code: 0 when everything is found that should be, 1 when not.
 
+mod across;
 mod business;
 mod changed;
 mod day;
@@ -101,6 +106,8 @@ fn plant(dir: &Path) -> Done {
     engine.close()?;
 
     let engine = open(dir)?;
+    let refused = engine.rule_set().refused.ok_or("the opening found nothing")?;
+    println!("\nthe next opening takes no writes: {refused}");
     let audit = engine.audit()?;
     println!("\nan audit of {} records:", audit.records);
     for invariant in audit.invariants.iter().filter(|invariant| invariant.violations > 0) {
@@ -113,6 +120,9 @@ fn plant(dir: &Path) -> Done {
     let found = found.ok_or("the audit found nothing")?;
     check(found.invariant == "refunded within captured", "the audit names the invariant")?;
     check(found.samples.iter().any(|key| key.starts_with(b"p-2")), "the audit names the payment")?;
+    let across = audit.invariants.iter().find(|there| there.invariant == "captured is booked");
+    check(across.is_some_and(|there| there.violations == 1), "and that it is not booked")?;
+    check(audit.sum_invariants.iter().any(|there| there.violations == 1), "and the balance")?;
     engine.close()?;
 
     let report = verify(dir, &business::registry())?;
@@ -133,7 +143,8 @@ mod tests {
     fn the_procedures_are_deterministic() {
         use super::business::{Authorize, Capture};
         use steadfast::{Registry, testing::replay::assert_deterministic};
-        let authorize = |cents| Authorize { payment: "p".into(), customer: "ann".into(), cents };
+        let authorize =
+            |cents| Authorize { payment: "p".into(), customer: "ann".into(), order: None, cents };
         let registry = super::business::registry();
         assert_deterministic(&Registry::new(), |_| Ok(()), [authorize(7), authorize(7)]);
         let authorized = |engine: &steadfast::Engine| {

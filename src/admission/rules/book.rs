@@ -126,6 +126,7 @@ pub(crate) struct RuleBook {
 
 impl RuleBook {
     /// No rules.
+    #[cfg(test)]
     pub(crate) const fn new() -> Self {
         Self {
             by_keyspace: BTreeMap::new(),
@@ -179,6 +180,14 @@ impl RuleBook {
         self.crossed.extend(keyspaces.map(|keyspace| keyspace.name.clone()));
         self.across.push(rule);
         self.across.sort_by_key(|rule| rule.name());
+    }
+
+    /// These rules without the totals, for records of which nobody kept those.
+    pub(crate) fn without_totals(&self) -> Self {
+        let mut this = Self { sums: Vec::new(), totals_bytes: 0, ..self.clone() };
+        let rules = this.by_keyspace.values_mut().flatten();
+        rules.for_each(|rules| rules.keeps_totals = false);
+        this
     }
 
     /// Takes over what another one has.

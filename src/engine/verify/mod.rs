@@ -22,6 +22,7 @@ pub use report::{
 
 use super::{builder::reading, error::Error, registry::Registry};
 use crate::{
+    admission::rules::RuleBook,
     base::{Bytes, Entry, RuleSet, SeqNo, StoredOutcome},
     disk::{Disk, ReadOnlyDisk, SystemClock, SystemEntropy},
     recovery::{self, Machine, Next, OpenError, Settings, Walked},
@@ -84,8 +85,12 @@ fn verify_disk(disk: Arc<dyn Disk>, registry: &Registry) -> Result<VerifyReport,
         accept_clock_jump: true,
         keep_log: true,
     };
-    let mut verification =
-        Verification { registry, rules: registry.rules.set(), found: Found::default() };
+    let mut verification = Verification {
+        registry,
+        rules: registry.rules.set(),
+        of_records: registry.rules.without_totals(),
+        found: Found::default(),
+    };
     let walked = recovery::walk(&machine, settings, &mut |next| verification.look(next));
     let walked = walked.map_err(|error| Error::opening(error, location))?;
     Ok(verification.found.report(walked))
@@ -93,8 +98,10 @@ fn verify_disk(disk: Arc<dyn Disk>, registry: &Registry) -> Result<VerifyReport,
 
 struct Verification<'r> {
     registry: &'r Registry,
-    /// Those of its rules, as the log records rules.
+    /// Its rules, as the log records rules.
     rules: RuleSet,
+    /// Those of them that need no totals: what an entry was made under other rules is held against.
+    of_records: RuleBook,
     found: Found,
 }
 
@@ -119,7 +126,8 @@ impl Verification<'_> {
     fn look(&mut self, next: &Next<'_>) -> Result<Option<Vec<Change>>, OpenError> {
         let sight = Sight::before(next);
         let same_rules = self.has_the_rules_of(next);
-        let (finding, changes) = replay::replay(next, &sight, self.registry, same_rules);
+        let rules = if same_rules { &self.registry.rules } else { &self.of_records };
+        let (finding, changes) = replay::replay(next, &sight, self.registry, rules);
         if let Some(error) = sight.failed() {
             return Err(OpenError::checkpoint(error));
         }

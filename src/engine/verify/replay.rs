@@ -37,9 +37,6 @@ const POLICY: Policy = Policy {
     time_ordered: false,
 };
 
-/// Of those under which an entry was made that are not the registry's, the code is not there.
-static NO_RULES: RuleBook = RuleBook::new();
-
 /// The rules that an entry records.
 pub(super) fn recorded(entry: &Entry) -> Option<&Recorded> {
     entry.steps.iter().rev().find_map(|step| match step {
@@ -53,7 +50,7 @@ pub(super) fn replay(
     next: &Next<'_>,
     sight: &Sight<'_>,
     registry: &Registry,
-    same_rules: bool,
+    rules: &RuleBook,
 ) -> (Finding, Option<Vec<Change>>) {
     let Next { entry, fold, .. } = *next;
     let Some(request) = intent::of(entry, &fold.registry.read()) else {
@@ -78,15 +75,21 @@ pub(super) fn replay(
         writable: true,
         late: false,
         policy: POLICY,
-        rules: if same_rules { &registry.rules } else { &NO_RULES },
+        rules,
         unrecorded: recorded(entry),
     };
     let decision = {
-        let _rules = (!registry.rules.is_empty()).then(reentrancy::enter_procedure);
+        let _rules = (!rules.is_empty()).then(reentrancy::enter_procedure);
         admit(request, sight, at)
     };
     match decision {
-        Decision::Append(admitted) => judge(next, admitted, deviations),
+        Decision::Append(mut admitted) => {
+            if !rules.keeps_totals() {
+                // Under other rules there may have been some: their code is not there.
+                admitted.entry.totals.clone_from(&entry.totals);
+            }
+            judge(next, admitted, deviations)
+        }
         Decision::Refused(Refusal::Unjudged(Unjudged::Panicked(rule))) => {
             (Finding::NotReplayable(Obstacle::Panicked { what: rule.to_owned() }), None)
         }
