@@ -2,7 +2,7 @@
 
 use super::error::{Corruption, OpenError};
 use crate::{
-    base::{Entry, KeyspaceId, Row, SeqNo, canary::canary},
+    base::{Bytes, Entry, KeyspaceId, Row, SeqNo, canary::canary},
     checkpoint::{CheckpointError, Reader},
     format::{bytes, entry, group::Kind, names},
     log::scan::Group,
@@ -96,9 +96,23 @@ impl Replay<'_, '_> {
             };
             self.entries += 1;
             self.window_entries += u64::from(entry.key.is_some());
+            let removed = self.removed(&changes);
             self.fold.apply(&entry, changes, Horizon { durable: seq, snapshots: &[] });
+            for (keyspace, key) in removed {
+                self.fold.active.drop_removed(keyspace, &key);
+            }
         }
         body.end().ok_or_else(|| self.corrupt(group, "something follows the last entry"))
+    }
+
+    /// What is removed, where nothing is below the fold: all that ever was would pile up, and lie in the way of ranges that never
+    /// met it when their checkpoints had let go of it.
+    fn removed(&self, changes: &[Change]) -> Vec<(KeyspaceId, Bytes)> {
+        if self.base.0.is_some() {
+            return Vec::new();
+        }
+        let removed = changes.iter().filter(|change| change.new.is_none());
+        removed.map(|change| (change.keyspace, change.key.clone())).collect()
     }
 
     fn compare(&mut self, group: &Group<'_>) -> Result<(), OpenError> {
@@ -131,9 +145,6 @@ impl Replay<'_, '_> {
             if meta.digest != self.fold.digest {
                 return differs("its state");
             }
-        }
-        if *self.checkpoint.control() != self.fold.control {
-            return differs("what it remembers of requests, in numbers,");
         }
         Ok(())
     }

@@ -127,6 +127,17 @@ impl Memtable {
         }
     }
 
+    /// Drops a record that was removed, where there is nothing below this memtable that it would have to hide. For the one
+    /// writer.
+    pub(crate) fn drop_removed(&self, keyspace: KeyspaceId, key: &[u8]) {
+        let mut tables = self.tables.write();
+        let Some(records) = tables.records.get_mut(&keyspace) else { return };
+        if records.get(key).is_some_and(|versions| versions.newest.1.is_none()) {
+            records.remove(key);
+            self.bytes.fetch_sub(ROW_OVERHEAD + key.len(), Relaxed);
+        }
+    }
+
     /// Sets the number of records of a keyspace. For the one writer.
     pub(crate) fn set_count(
         &self,

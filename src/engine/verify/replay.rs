@@ -164,7 +164,11 @@ fn run(
     let mut reads = Reads { sight, time: *time, seed: *seed };
     run_code("a procedure", code, blank, &mut reads, 1).map_err(|error| match error {
         Error::Panicked { .. } => Obstacle::Panicked { what: text(name) },
-        error => Obstacle::Failed { name: text(name), error: error.to_string() },
+        error => {
+            let told = error.to_string();
+            let error = told.trim_end_matches("; nothing was logged").to_owned();
+            Obstacle::Failed { name: text(name), error }
+        }
     })
 }
 

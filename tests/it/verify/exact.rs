@@ -239,6 +239,29 @@ fn older_schemas_are_read_as_they_were() {
     assert_exact(&replay::verify_on(disk, &Registry::new()).unwrap());
 }
 
+/// A range looks at no more than 16,384 keys, those of removed records that the checkpoint still has to let go of included.
+#[test]
+fn what_was_removed_long_ago_does_not_lie_in_the_way() {
+    let disk = MemoryDisk::new();
+    let engine = keeping(&registry()).open_on(disk.clone()).unwrap();
+    for block in 0..20u64 {
+        let keys = (0..1_000u64).map(|n| (block * 1_000 + n, [0; 16]));
+        let write = |request: Request, key| request.put(&AUDIT, &key, &"x".into(), Expect::Absent);
+        committed(engine.commit(keys.clone().fold(Request::unkeyed(), write)).unwrap());
+        let remove = |request: Request, key| request.delete(&AUDIT, &key, Expect::Present);
+        committed(engine.commit(keys.fold(Request::unkeyed(), remove)).unwrap());
+        if block % 8 == 7 {
+            engine.checkpoint().unwrap();
+        }
+    }
+    committed(engine.commit(Request::unkeyed().put(&ACCOUNTS, "ann", &100, Expect::Any)).unwrap());
+    committed(engine.call(key("t"), &ten("ann", "bob", 31)).unwrap());
+    engine.close().unwrap();
+    let report = replay::verify_on(disk, &registry()).unwrap();
+    assert_exact(&report);
+    assert_eq!((report.coverage, report.calls), (Coverage::Whole, 1));
+}
+
 #[test]
 fn a_database_without_entries_is_exact_and_says_so() {
     let dir = tempfile::tempdir().unwrap();
