@@ -104,7 +104,8 @@ fn the_report_is_data() {
     everything(&engine, "a");
     engine.close().unwrap();
     let report = verify(dir.path(), &Registry::new()).unwrap();
-    assert_eq!(report.verdict, ReplayVerdict::Differs);
+    assert_eq!(report.verdict, ReplayVerdict::Incomplete);
+    assert!(report.other_rules.count > 0 && report.not_replayable.count > 0, "{report}");
     let read: VerifyReport =
         serde_json::from_str(&serde_json::to_string(&report).unwrap()).unwrap();
     assert_eq!((read.exact, read.missing.len()), (report.exact, 2));
