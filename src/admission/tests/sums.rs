@@ -76,11 +76,11 @@ impl Judge for Lengths {
         new: Option<&Row>,
         sums: &mut Sums,
     ) -> Result<(), Unjudged> {
-        for row in old {
+        if let Some(row) = old {
             sums.of("bytes").sub(row.value.len() as i128);
             sums.of("records").sub(1);
         }
-        for row in new {
+        if let Some(row) = new {
             sums.of("bytes").add(row.value.len() as i128);
             sums.of("records").add(1);
         }
