@@ -325,3 +325,29 @@ impl fmt::Debug for Verified {
         f.debug_struct("Verified").field("engine", engine).field("report", report).finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Background, disk::MemoryDisk};
+
+    /// Unlocking what a child inherited would unlock it for its parent, too.
+    #[test]
+    fn a_forked_child_is_refused_and_lets_nothing_go() {
+        let disk = MemoryDisk::new();
+        let builder = || Engine::builder().background(Background::Manual);
+        drop(builder().open_on(disk.clone()).unwrap());
+        let contained = builder().recover_on(disk.clone()).unwrap();
+        contained.owner.pretend(true);
+        assert!(matches!(contained.restore(), Err(Error::Forked { what: "restore" })));
+        assert!(matches!(builder().open_on(disk), Err(Error::Locked { .. })));
+    }
+
+    #[test]
+    fn where_there_is_no_database_none_is_made() {
+        let disk = MemoryDisk::new();
+        let opened = Engine::builder().recover_on(disk.clone());
+        assert!(matches!(opened, Err(Error::NotADatabase { .. })), "{opened:?}");
+        assert!(crate::disk::Disk::list(&disk, "").unwrap().is_empty());
+    }
+}

@@ -1,9 +1,14 @@
 //! The kit that runs a service's own code under crashes finds what it should, blames nobody without a reason, and does the
 //! same for the same seed.
 
-use std::cell::Cell;
+use serde::{Deserialize, Serialize};
+use std::{
+    cell::Cell,
+    sync::atomic::{AtomicI64, Ordering::Relaxed},
+};
 use steadfast::{
-    Engine, Error, IdempotencyKey, Keyspace, Request,
+    Abort, Engine, Error, IdempotencyKey, Keyspace, Never, Procedure, Registry, Request,
+    Transaction,
     testing::service::{Done, Exploration, Journal, Stage, explore},
 };
 
@@ -147,4 +152,53 @@ fn work_that_differs_from_run_to_run_is_refused() {
     let failure = explore(remembering, |_, _| Ok(())).run().unwrap_err();
     assert_eq!(failure.stage, Stage::Undisturbed);
     assert!(failure.what.starts_with("the work differs from run to run"), "{}", failure.what);
+}
+
+#[derive(Serialize, Deserialize)]
+struct Step {
+    by: i64,
+}
+
+/// How often the code was run in this process.
+static RUNS: AtomicI64 = AtomicI64::new(0);
+
+impl Procedure for Step {
+    const NAME: &'static str = "step";
+    const VERSION: u32 = 1;
+    type Output = i64;
+    type Rejection = Never;
+
+    fn run(&self, tx: &mut Transaction<'_>) -> Result<i64, Abort> {
+        let by = if self.by == 0 { RUNS.fetch_add(1, Relaxed) } else { self.by };
+        let sum = tx.get(&COUNTS, &1)?.map_or(0, |sum| sum.value) + by;
+        tx.put(&COUNTS, &1, &sum)?;
+        Ok(sum)
+    }
+}
+
+fn call(engine: &Engine, journal: &mut Journal<u64>, by: i64) -> Done {
+    for step in 1..=STEPS {
+        let key = IdempotencyKey::new("service", format!("step-{step}"))?;
+        engine.call(key, &Step { by })?.committed()?;
+        journal.record(step);
+    }
+    Ok(())
+}
+
+#[test]
+fn procedures_are_run_under_crashes_and_once_more_at_the_end() {
+    let registry = || Registry::new().procedure::<Step>();
+    let by_one = |engine: &Engine, journal: &mut Journal<u64>| call(engine, journal, 1);
+    let summary = explore(by_one, check).registry(registry()).run();
+    let summary = summary.unwrap_or_else(|failure| panic!("{failure}"));
+    assert!(summary.torn_tails > 0 && summary.restarts > summary.crashes);
+
+    let by_chance = |engine: &Engine, journal: &mut Journal<u64>| call(engine, journal, 0);
+    let exploration = explore(by_chance, |_, _| Ok(())).registry(registry());
+    let failure = exploration.run().unwrap_err();
+    assert_eq!(failure.stage, Stage::Replayed, "{failure}");
+    assert!(failure.what.contains("procedure \"step\""), "{failure}");
+
+    let failure = explore(by_one, check).run().unwrap_err();
+    assert_eq!(failure.stage, Stage::Undisturbed, "it is not registered: {failure}");
 }

@@ -33,6 +33,8 @@ pub enum Stage {
     Restarted,
     /// In the check after it had done all of it.
     AfterRestart,
+    /// When the entries of the log were decided once more, by the code that made them.
+    Replayed,
 }
 
 /// Something was wrong. Printed, it is all that is needed to see it again.
@@ -77,6 +79,7 @@ impl fmt::Display for Stage {
             Self::AfterCrash => "after the crash",
             Self::Restarted => "going on after the crash",
             Self::AfterRestart => "after going on to the end",
+            Self::Replayed => "replaying the log",
         })
     }
 }

@@ -9,7 +9,7 @@ use super::{
     summary::Summary,
 };
 use crate::{
-    Engine, Error, Verdict,
+    Engine, Error, Registry, Verdict,
     disk::{Choice, SimDisk},
 };
 use std::{collections::BTreeSet, fmt, fmt::Debug};
@@ -80,7 +80,15 @@ pub fn explore<'a, F: Clone + Debug>(
     check: impl Fn(&Engine, &Journal<F>) -> Done + 'a,
 ) -> Exploration<'a, F> {
     let prepare = Box::new(|_: &Engine| Ok(()));
-    Exploration { work: Box::new(work), check: Box::new(check), prepare, seed: 1, damaged: 6 }
+    let registry = Registry::new();
+    Exploration {
+        work: Box::new(work),
+        check: Box::new(check),
+        prepare,
+        registry,
+        seed: 1,
+        damaged: 6,
+    }
 }
 
 type Work<'a, F> = Box<dyn Fn(&Engine, &mut Journal<F>) -> Done + 'a>;
@@ -92,6 +100,7 @@ pub struct Exploration<'a, F> {
     work: Work<'a, F>,
     check: Check<'a, F>,
     prepare: Box<dyn Fn(&Engine) -> Done + 'a>,
+    registry: Registry,
     seed: u64,
     damaged: usize,
 }
@@ -108,6 +117,12 @@ impl<'a, F: Clone + Debug> Exploration<'a, F> {
     /// Where the random numbers come from, those of the engine and those of the damage. Default 1.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
+        self
+    }
+
+    /// The procedures and rules of the service. Default: none.
+    pub fn registry(mut self, registry: Registry) -> Self {
+        self.registry = registry;
         self
     }
 
@@ -181,7 +196,7 @@ impl<'a, F: Clone + Debug> Exploration<'a, F> {
     fn start(&self, seed: u64) -> Result<SimDisk, Problem> {
         let disk = life::disk();
         let preparing = |error: Error| Problem::new(Stage::Preparing, error);
-        let engine = life::open(&disk, seed, 0).map_err(preparing)?;
+        let engine = life::open(&disk, &self.registry, seed, 0).map_err(preparing)?;
         life::call(|| (self.prepare)(&engine)).map_err(|ended| ended.at(Stage::Preparing))?;
         life::settle(&engine).and_then(|()| engine.close()).map_err(preparing)?;
         Ok(disk.after_power_cut(&Choice::None))
@@ -191,6 +206,8 @@ impl<'a, F: Clone + Debug> Exploration<'a, F> {
     fn undisturbed(&self, start: &SimDisk) -> Result<(u64, u64), Problem> {
         let at = |ended: Ended| ended.at(Stage::Undisturbed);
         let first = self.work_until(start, self.seed, None)?;
+        // Before it is done twice: this tells which entry it is that differs.
+        life::replay(&first.disk, &self.registry)?;
         let again = self.work_until(start, self.seed, None)?;
         if first.disk.trace() != again.disk.trace() || first.disk.digest() != again.disk.digest() {
             let what = "the work differs from run to run: it must use no threads, clocks, random numbers or memory of \
@@ -199,7 +216,7 @@ impl<'a, F: Clone + Debug> Exploration<'a, F> {
         }
         let ios = first.disk.io_count();
         let disk = first.disk.after_power_cut(&Choice::None);
-        let engine = life::open(&disk, self.seed, 2);
+        let engine = life::open(&disk, &self.registry, self.seed, 2);
         let engine = engine.map_err(|error| Problem::new(Stage::Undisturbed, error))?;
         life::call(|| (self.check)(&engine, &first.journal)).map_err(at)?;
         Ok((first.opened, ios))
@@ -222,7 +239,7 @@ impl<'a, F: Clone + Debug> Exploration<'a, F> {
             true => Ok(()),
             false => Err(Problem::new(stage, error)),
         };
-        match life::open(&disk, seed, 1) {
+        match life::open(&disk, &self.registry, seed, 1) {
             Err(error) => excused(error)?,
             Ok(engine) => {
                 opened = disk.io_count();
@@ -252,7 +269,7 @@ impl<'a, F: Clone + Debug> Exploration<'a, F> {
         seed: u64,
         summary: &mut Summary,
     ) -> Result<(), (Problem, Journal<F>)> {
-        let engine = match life::open(disk, seed, 2) {
+        let engine = match life::open(disk, &self.registry, seed, 2) {
             Ok(engine) => engine,
             Err(error) => return Err((Problem::new(Stage::Opening, error), journal)),
         };
@@ -260,7 +277,10 @@ impl<'a, F: Clone + Debug> Exploration<'a, F> {
         summary.torn_tails += u64::from(engine.recovery().verdict == Verdict::TornTail);
         let lived = self.live_on(&engine, &mut journal, summary);
         life::cut(disk);
-        lived.map_err(|problem| (problem, journal))
+        drop(engine);
+        lived
+            .and_then(|()| life::replay(disk, &self.registry))
+            .map_err(|problem| (problem, journal))
     }
 
     fn live_on(

@@ -2,8 +2,8 @@
 
 use super::{Done, case::Stage};
 use crate::{
-    Background, Engine, Error,
-    disk::{SimClock, SimDisk, SimEntropy},
+    Background, Engine, Error, LogRetention, Registry,
+    disk::{Choice, SimClock, SimDisk, SimEntropy},
 };
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -34,10 +34,17 @@ pub(super) fn disk() -> SimDisk {
 
 /// Opens the database in one of its lives: each is later, and other random numbers come up. Segments and the log are as
 /// small as may be, so that even a little work meets the ends of them.
-pub(super) fn open(disk: &SimDisk, seed: u64, life: u64) -> Result<Engine, Error> {
+pub(super) fn open(
+    disk: &SimDisk,
+    registry: &Registry,
+    seed: u64,
+    life: u64,
+) -> Result<Engine, Error> {
     let clock = SimClock::new(1_700_000_000_000_000_000, 1_000);
     clock.advance(Duration::from_secs(life * 60));
     Engine::builder()
+        .registry(registry)
+        .log_retention(LogRetention::KeepAll)
         .accept_clock_jump(true)
         .background(Background::Manual)
         .segment_bytes(64 << 10)
@@ -46,6 +53,16 @@ pub(super) fn open(disk: &SimDisk, seed: u64, life: u64) -> Result<Engine, Error
         .clock(clock)
         .entropy(SimEntropy::new(seed.wrapping_mul(1 << 20).wrapping_add(life)))
         .open_on(disk.clone())
+}
+
+/// Decides every entry of the log once more, as far as it is durable.
+pub(super) fn replay(disk: &SimDisk, registry: &Registry) -> Result<(), Problem> {
+    let disk = disk.after_power_cut(&Choice::None);
+    match crate::engine::verify_on(disk, registry) {
+        Ok(report) if report.is_exact() => Ok(()),
+        Ok(report) => Err(Problem::new(Stage::Replayed, report)),
+        Err(error) => Err(Problem::new(Stage::Replayed, error)),
+    }
 }
 
 /// Does what the background threads would do by now.

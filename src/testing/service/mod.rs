@@ -8,7 +8,9 @@
 //! 2. the disk comes up in several ways: nothing of what was pending reached it, everything did, one piece, all but one
 //!    piece, a mixture with damage; and once as a killed process leaves it;
 //! 3. the database is opened, and the check is made;
-//! 4. the work is run again, as a service that restarts does for clients that try again; and the check is made again.
+//! 4. the work is run again, as a service that restarts does for clients that try again; and the check is made again;
+//! 5. every entry of the log is decided once more ([`verify`](crate::verify())), with the procedures and rules that
+//!    [`Exploration::registry`] was given, and must come out the same.
 //!
 //! A panic in either closure is a failure, too. The first [`Failure`] ends the run, and prints a [`Case`] that
 //! [`Exploration::run_case`] runs again, alone.
