@@ -98,9 +98,7 @@ impl Contained {
         let Parts { options, registry, machine, found } = parts;
         Ok(Restored { engine: Engine::restore(options, registry, machine, found)? })
     }
-}
 
-impl Contained {
     const fn parts(&self) -> &Parts {
         self.parts.as_ref().expect("it is not restored yet")
     }

@@ -127,3 +127,17 @@ fn after_closing_every_call_says_so() {
     let request = Request::unkeyed().check(&SUMS, "n", Expect::Present);
     again.commit(request).unwrap().committed().unwrap();
 }
+
+/// A retry is answered without the lock that everybody else takes, and must not slip past the end all the same.
+#[test]
+fn a_retry_of_what_is_remembered_is_refused_by_a_closed_engine_too() {
+    const STOCK: Keyspace<u64, u32> = Keyspace::new("stock");
+    let engine = Engine::in_memory().unwrap();
+    let put = || Request::new(key("put")).put(&STOCK, &1, &7, Expect::Any);
+    engine.commit(put()).unwrap().committed().unwrap();
+    let clone = engine.clone();
+    assert!(clone.commit(put()).unwrap().committed().unwrap().replayed);
+    engine.close().unwrap();
+    assert!(matches!(clone.commit(put()), Err(Error::Closed)));
+    assert!(matches!(clone.submit(put()).wait(), Err(Error::Closed)));
+}
